@@ -1,0 +1,1 @@
+"""Latent causal diffusion and CLIPR: arrays and tensors in, arrays and tensors out."""

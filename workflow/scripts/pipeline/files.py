@@ -25,5 +25,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are for sharing
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None or error.filename == name:
+            error.filename = str(path)  # what the user knows; write(2) names no file
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -33,9 +33,11 @@ def system_error_message(error: OSError) -> str | None:
     """Explain an error of the file system that the user can mend; None for any other."""
     place = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{place}: no space left on the disk.\n  remedy: free space and run the same command again"
+        remedy = "free space and run the same command again"
+        return f"{place}: no space left on the disk\n  remedy: {remedy}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{place}: no permission ({error.strerror}).\n  remedy: change the permissions or run in a folder of your own"
+        remedy = "change the permissions or run in a folder of your own"
+        return f"{place}: no permission ({error.strerror})\n  remedy: {remedy}"
     return None
 
 

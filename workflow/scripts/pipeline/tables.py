@@ -16,5 +16,5 @@ def write_tsv(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_tsv(path: str | Path, **kwargs: object) -> pd.DataFrame:
-    """Read a table written by :func:`write_tsv`; names such as ``NA`` stay text in string columns."""
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values={}, **kwargs)  # type: ignore[call-overload,no-any-return]
+    """Read a table written by :func:`write_tsv`."""
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"], **kwargs)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,61 @@
+# make run    set up the environment and run the default configuration to its report
+# make test   all tests            make lint    formatters, linters, types
+# make env    only the environment make report  HTML report of a finished run
+# make docs   config/README.md and config/schema.json from the schema of the configuration
+# make clean  remove results, logs and caches (not downloads, not the environment)
+
+PYTHON ?= python3
+CORES  ?= all
+# CONFIG=config/norman.yaml runs another configuration over the default one.
+CONFIG ?=
+WORKERS ?= auto
+
+VENV := .venv
+CONFIGFILE := $(if $(CONFIG),--configfile $(CONFIG))
+RUN := $(or $(shell sed -n 's/^run: *\([A-Za-z0-9._-]*\).*/\1/p' $(or $(CONFIG),config/config.yaml) 2>/dev/null),default)
+ACTIVATE := . $(VENV)/bin/activate
+# Named after the content of the requirements: a changed modification time reinstalls nothing.
+STAMP := $(VENV)/installed-$(shell cat requirements.txt requirements.lock | cksum | cut -d ' ' -f 1)
+SNAKEFILES := Snakefile workflow/rules
+
+# Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: run env report test lint docs clean
+.DELETE_ON_ERROR:
+
+run: env
+	$(ACTIVATE) && snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete all
+
+env: $(STAMP)
+
+# torch first and alone: the exact pin then holds for whatever build of it pip finds.
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Python 3.11 or later is needed, " + sys.executable + " is older; call make PYTHON=python3.12 (or the like)")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(ACTIVATE) && python -m pip install --constraint requirements.lock "$$(grep '^torch==' requirements.txt)"
+	$(ACTIVATE) && python -m pip install --requirement requirements.txt --constraint requirements.lock
+	$(ACTIVATE) && python -m pip install --no-deps --editable .
+	@touch $@
+
+report: env
+	$(ACTIVATE) && snakemake $(CONFIGFILE) --report results/$(RUN)/report.html
+
+test: env
+	$(ACTIVATE) && OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS)
+
+lint: env
+	$(ACTIVATE) && ruff check .
+	$(ACTIVATE) && ruff format --check .
+	$(ACTIVATE) && snakefmt --check $(SNAKEFILES)
+	$(ACTIVATE) && mypy --strict lcd_core
+	$(ACTIVATE) && mypy workflow/scripts
+	$(ACTIVATE) && snakemake --lint
+
+docs: env
+	$(ACTIVATE) && PYTHONPATH=workflow/scripts python -m pipeline.document_config
+
+clean:
+	rm -rf results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""Latent causal diffusion: from perturbation screens to predictions and their evaluation."""
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+
+# A configuration named on the command line stands alone: nothing of the default run leaks into it.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=f"results/{CFG.run}",
+    logs=f"logs/{CFG.run}",
+    benchmarks=f"logs/{CFG.run}/benchmarks",
+
+
+include: "workflow/rules/screen.smk"
+include: "workflow/rules/folds.smk"
+include: "workflow/rules/lcd.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/evaluation.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        final_files(),
+    localrule: True

@@ -1,0 +1,125 @@
+"""The drift network: one vector field for all conditions and noise levels (Eqs. 12, 14)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lcd_core.errors import InputError
+
+PARAMETERIZATIONS = ("plain", "linear_pull")
+
+
+def noise_levels(count: int = 30, smallest: float = 0.01, largest: float = 10.0) -> Tensor:
+    """Noise levels alpha, geometric from smallest to largest, float64, shape (count,)."""
+    if count < 2 or not 0 < smallest < largest:
+        raise InputError(
+            "noise levels need at least two values with 0 < smallest < largest",
+            found=f"count {count}, smallest {smallest}, largest {largest}",
+        )
+    return torch.logspace(math.log10(smallest), math.log10(largest), count, dtype=torch.float64)
+
+
+def sinusoidal_positions(count: int, dimensions: int) -> Tensor:
+    """Sinusoidal position embedding of the indices 0 .. count-1, shape (count, dimensions)."""
+    half = dimensions // 2
+    frequency = torch.exp(-math.log(10_000.0) * torch.arange(half) / max(1, half - 1))
+    angle = torch.arange(count)[:, None] * frequency[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class Drift(nn.Module):
+    """``f(x; q, alpha)`` with perturbations as additive embeddings in both hidden layers.
+
+    ``h`` has two tanh hidden layers of width ``hidden`` and a linear output; its input is
+    ``x / sqrt(1 + alpha^2)``. The embedding of a condition, the sum of its targets' embeddings
+    (zero for the control), enters each hidden layer before the nonlinearity through a learned
+    linear map of its own; an embedding of the index of alpha enters the first.
+
+    - ``plain`` (Eq. 14 as printed): ``alpha f = h``.
+    - ``linear_pull`` (the released code): ``alpha f = (x / sqrt(1 + alpha^2) - x) / alpha - h``.
+
+    Parameters
+    ----------
+    genes, targets
+        Numbers of genes (d) and perturbation targets (t).
+    alphas
+        Noise levels in ascending order, shape (levels,).
+    """
+
+    alphas: Tensor
+    positions: Tensor
+
+    def __init__(
+        self,
+        genes: int,
+        targets: int,
+        alphas: Tensor,
+        *,
+        hidden: int = 1024,
+        embedding_dimensions: int = 1024,
+        time_dimensions: int = 64,
+        parameterization: str = "plain",
+    ) -> None:
+        super().__init__()
+        if parameterization not in PARAMETERIZATIONS:
+            raise InputError(
+                "unknown parameterization",
+                found=parameterization,
+                remedy=f"use {PARAMETERIZATIONS}",
+            )
+        self.parameterization = parameterization
+        self.settings = {
+            "hidden": hidden,
+            "embedding_dimensions": embedding_dimensions,
+            "time_dimensions": time_dimensions,
+            "parameterization": parameterization,
+        }
+        self.input = nn.Linear(genes, hidden)
+        self.middle = nn.Linear(hidden, hidden)
+        self.output = nn.Linear(hidden, genes)
+        self.embedding = nn.Parameter(torch.empty(targets, embedding_dimensions))
+        self.embed_first = nn.Linear(embedding_dimensions, hidden, bias=False)
+        self.embed_second = nn.Linear(embedding_dimensions, hidden, bias=False)
+        self.time = nn.Sequential(
+            nn.Linear(time_dimensions, hidden), nn.Tanh(), nn.Linear(hidden, hidden)
+        )
+        self.register_buffer("alphas", alphas.clone())
+        self.register_buffer("positions", sinusoidal_positions(len(alphas), time_dimensions))
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw initial parameters: weights N(0, 1/fan_in), biases zero, embeddings N(0, 0.01^2)."""
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, nn.Linear):
+                    weight = torch.randn(module.weight.shape, generator=generator)
+                    module.weight.copy_(weight / math.sqrt(module.in_features))
+                    if module.bias is not None:
+                        module.bias.zero_()
+            self.embedding.copy_(0.01 * torch.randn(self.embedding.shape, generator=generator))
+
+    def condition_features(self, membership: Tensor) -> tuple[Tensor, Tensor]:
+        """What conditions (q, targets) add to the hidden layers: two tensors (q, hidden)."""
+        embedding = membership.to(self.embedding) @ self.embedding
+        return self.embed_first(embedding), self.embed_second(embedding)
+
+    def level_features(self) -> Tensor:
+        """What each noise level adds to the first hidden layer, shape (levels, hidden)."""
+        features: Tensor = self.time(self.positions.to(self.embedding))
+        return features
+
+    def scaled(
+        self, x: Tensor, first: Tensor, second: Tensor, level_features: Tensor, alpha: Tensor
+    ) -> Tensor:
+        """``alpha * f`` for states (n, d); features (n or 1, hidden), alpha (n or 1, 1)."""
+        shrunk = x / torch.sqrt(1.0 + alpha**2)
+        z = torch.tanh(self.input(shrunk) + level_features + first)
+        z = torch.tanh(self.middle(z) + second)
+        h: Tensor = self.output(z)
+        return h if self.parameterization == "plain" else (shrunk - x) / alpha - h
+
+    def forward(self, x: Tensor, membership: Tensor, level: int) -> Tensor:
+        """Drift ``f`` at states (n, d) under conditions (n or 1, targets) at one noise level."""
+        first, second = self.condition_features(membership)
+        alpha = self.alphas[level].to(x)
+        return self.scaled(x, first, second, self.level_features()[level], alpha) / alpha

@@ -1,0 +1,234 @@
+"""Zero-inflated Poisson measurement of latent states (Eq. 2).
+
+A state ``x_g`` sets the Poisson rate ``mu_g = eta_g * softplus(x_g)`` of gene ``g``; a count is
+zero with probability ``pi_g`` and Poisson otherwise. The log-likelihood of many cells under many
+states is computed as one matrix product, see :func:`log_likelihood`.
+"""
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import gammaln
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lcd_core.errors import InputError
+
+# Below this state log softplus(x) is x - exp(x)/2 to double precision, while the logarithm of
+# softplus itself loses digits and, further down, underflows.
+FAR_BELOW = -18.0
+
+
+def rate_scale(control_counts: NDArray[np.integer[Any]] | NDArray[np.floating[Any]]) -> Tensor:
+    """Rate scale ``eta_g = max(1, mean_g + var_g / mean_g - 1)`` from control cells.
+
+    Parameters
+    ----------
+    control_counts
+        Counts of the control cells of the training data, shape (n, d), n >= 2.
+
+    Returns
+    -------
+    Tensor
+        float64, shape (d,), at least 1; 1 for a gene that is zero in every control cell.
+    """
+    if control_counts.shape[0] < 2:
+        raise InputError(
+            "the rate scale needs at least two control cells", found=str(control_counts.shape[0])
+        )
+    counts = np.asarray(control_counts, dtype=np.float64)
+    mean = counts.mean(axis=0)
+    variance = counts.var(axis=0, ddof=1)
+    ratio = np.divide(variance, mean, out=np.zeros_like(mean), where=mean > 0)
+    return torch.from_numpy(np.maximum(1.0, mean + ratio - 1.0))
+
+
+def rates(x: Tensor, eta: Tensor) -> Tensor:
+    """Poisson rates ``eta * softplus(x)``; ``x`` (..., d), ``eta`` (d,)."""
+    return eta * torch.nn.functional.softplus(x)
+
+
+def log_softplus(x: Tensor) -> Tensor:
+    """``log(softplus(x))``, finite and with a finite gradient for every finite ``x``."""
+    far = x < FAR_BELOW
+    safe = torch.where(far, torch.zeros_like(x), x)
+    near = torch.log(torch.nn.functional.softplus(safe))
+    return torch.where(far, x - 0.5 * torch.exp(x.clamp(max=0)), near)
+
+
+def sample_counts(rate: Tensor, zero_probability: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one zero-inflated Poisson count per entry of ``rate``.
+
+    Parameters
+    ----------
+    rate
+        Poisson rates, shape (n, d).
+    zero_probability
+        ``pi``, shape (d,).
+    generator
+        Source of randomness, on the device of ``rate``.
+
+    Returns
+    -------
+    Tensor
+        int32, shape (n, d).
+    """
+    counts = torch.poisson(rate.float(), generator=generator)
+    keep = (
+        torch.rand(rate.shape, generator=generator, device=rate.device)
+        >= zero_probability.to(rate.device).float()
+    )
+    return (counts * keep).to(torch.int32)
+
+
+def log_likelihood_reference(
+    counts: NDArray[Any], x: NDArray[Any], eta: NDArray[Any], logit_pi: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Written-out float64 log-likelihood, for tests and benchmarks; memory is B x M x d.
+
+    Parameters
+    ----------
+    counts, x, eta, logit_pi
+        Shapes (B, d), (M, d), (d,), (d,).
+
+    Returns
+    -------
+    ndarray
+        ``logp[n, m] = sum_g log p(y_ng | x_mg)``, shape (B, M).
+    """
+    y = np.asarray(counts, dtype=np.float64)[:, None, :]
+    x = np.asarray(x, dtype=np.float64)[None, :, :]
+    eta = np.asarray(eta, dtype=np.float64)
+    logit_pi = np.asarray(logit_pi, dtype=np.float64)
+    softplus = np.logaddexp(0.0, x)
+    with np.errstate(divide="ignore"):
+        log_mu = np.log(eta) + np.where(x < -36.0, x, np.log(softplus))
+    mu = eta * softplus
+    log_pi, log_not_pi = -np.logaddexp(0.0, -logit_pi), -np.logaddexp(0.0, logit_pi)
+    zero = np.logaddexp(log_pi, log_not_pi - mu)
+    positive = log_not_pi + y * log_mu - mu - gammaln(y + 1.0)
+    return cast("NDArray[np.float64]", np.where(y > 0, positive, zero).sum(axis=-1))
+
+
+class CountFeatures:
+    """What the log-likelihood needs of counts: ``[1[y>0], y]`` and a constant per cell.
+
+    Parameters
+    ----------
+    counts
+        Shape (n, d), nonnegative integers of any dtype.
+    eta
+        Rate scale, shape (d,).
+
+    Attributes
+    ----------
+    counts
+        Shape (n, d), in ``dtype``.
+    constant
+        ``sum_g y log eta_g - lgamma(y + 1)``, shape (n,). Computed in float64: with counts in
+        the thousands its two parts nearly cancel.
+    """
+
+    def __init__(self, counts: Tensor, eta: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        exact = counts.double()
+        log_eta = eta.double().log()
+        constant = exact @ log_eta - torch.lgamma(exact + 1.0).sum(dim=-1)
+        self.counts = counts.to(dtype)
+        self.constant = constant.to(dtype)
+
+    def __len__(self) -> int:
+        return self.counts.shape[0]
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, 2d) and constants (b,) of the cells in ``index``."""
+        counts = self.counts[index]
+        return torch.cat([(counts > 0).to(counts.dtype), counts], dim=-1), self.constant[index]
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Features (n, 2d) and constants (n,) of all cells."""
+        return self.batch(torch.arange(len(self), device=self.counts.device))
+
+
+class _LogLikelihood(torch.autograd.Function):
+    """``rowsum(c) + [1[y>0], y] @ [a - c, log softplus(x)]^T + constant``, gradient by hand.
+
+    With ``l = logit(pi)`` and ``z = l + mu``: ``a - c = -softplus(z)`` and
+    ``c = -softplus(l) + max(l, -mu) + log1p(exp(-|z|))``, neither of which cancels. The gradient
+    reuses the same few elementwise tensors, which matters because for a hundred genes the
+    elementwise work, not the matrix product, is what a step costs.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, logit_pi: Tensor, eta: Tensor, features: Tensor, constant: Tensor
+    ) -> Tensor:
+        d = x.shape[-1]
+        decay = torch.exp(-x.abs())  # (..., M, d)
+        softplus = x.clamp(min=0).add_(torch.log1p(decay))
+        mu = eta * softplus
+        z = logit_pi + mu
+        tail = torch.log1p(torch.exp(-z.abs()))
+        state_features = torch.empty(*x.shape[:-1], 2 * d, dtype=x.dtype, device=x.device)
+        torch.add(z.clamp(min=0), tail, out=state_features[..., :d]).neg_()
+        far = x < FAR_BELOW
+        state_features[..., d:] = torch.where(far, x - 0.5 * decay, torch.log(softplus))
+        log_zero = torch.maximum(logit_pi, -mu).add_(tail)  # log p(y = 0) up to -softplus(l)
+        row = log_zero.sum(dim=-1) - torch.nn.functional.softplus(logit_pi).sum()
+        logp = torch.matmul(features, state_features.mT)  # (..., B, M)
+        logp += row.unsqueeze(-2)
+        logp += constant.unsqueeze(-1)
+
+        sigmoid_x = torch.where(x >= 0, 1.0, decay).div_(1.0 + decay)
+        slope = torch.where(far, 1.0, sigmoid_x / softplus)  # d log softplus / dx
+        ctx.save_for_backward(sigmoid_x * eta, slope, torch.sigmoid(-z), logit_pi, features)
+        return logp
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        rate_slope, slope, sigmoid_minus_z, logit_pi, features = ctx.saved_tensors
+        d = slope.shape[-1]
+        grad_state = torch.matmul(grad.mT, features)  # (..., M, 2d)
+        positive = grad_state[..., :d]  # gradient summed over cells with y > 0
+        per_state = grad.sum(dim=-2).unsqueeze(-1)  # (..., M, 1)
+        zero = per_state - positive  # ... over cells with y = 0
+        explained = sigmoid_minus_z * zero  # their share explained by the Poisson
+        grad_logit = (zero - explained).flatten(end_dim=-2).sum(dim=0)
+        grad_logit -= torch.sigmoid(logit_pi) * per_state.sum()
+        grad_x = explained.add_(positive).mul_(rate_slope).neg_()
+        grad_x.addcmul_(grad_state[..., d:], slope)
+        return grad_x, grad_logit, None, None, None
+
+
+def log_likelihood(
+    x: Tensor, logit_pi: Tensor, eta: Tensor, features: Tensor, constant: Tensor
+) -> Tensor:
+    """Log-likelihood of every cell under every state, exact, as one matrix product.
+
+    Counts enter the zero-inflated Poisson only through ``1[y>0]``, ``y`` and ``lgamma(y+1)``, so
+    M x d transcendental evaluations and one product of inner size 2d give all B x M values.
+
+    Parameters
+    ----------
+    x
+        States, shape (..., M, d).
+    logit_pi, eta
+        Logit of the zero probability and rate scale, shape (d,). No gradient flows to ``eta``.
+    features, constant
+        From :class:`CountFeatures`: shapes (..., B, 2d) and (..., B).
+
+    Returns
+    -------
+    Tensor
+        Shape (..., B, M), in nats. Runs in the dtype of ``x``; keep float32 or better (counts in
+        the thousands times logarithms do not survive bf16 or tf32).
+    """
+    return cast(Tensor, _LogLikelihood.apply(x, logit_pi, eta, features, constant))
+
+
+def log_evidence(logp: Tensor) -> Tensor:
+    """Mean log-evidence per cell, ``mean_n log (1/M) sum_m p(y_n | x_m)`` (Eq. 9); scalar."""
+    return (torch.logsumexp(logp, dim=-1) - math.log(logp.shape[-1])).mean()

@@ -1,0 +1,317 @@
+"""Inference step 1: an implicit prior of the states of every condition (Eqs. 9-11).
+
+Each condition has its own generator network ``x = g(eps; phi_q)``; the zero probabilities ``pi``
+are shared. Every step draws conditions, estimates the evidence of a batch of their cells by Monte
+Carlo over generated states, and updates the generators drawn and ``pi``, nothing else.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lcd_core.errors import InputError
+from lcd_core.files import load_tensors, save_tensors
+from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
+from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """Settings of step 1; defaults are the paper's (M, steps, warm-up: its full-size run).
+
+    Attributes
+    ----------
+    steps, warmup_steps, learning_rate
+        Adam with linear warm-up, then a cosine to zero.
+    batch_cells, monte_carlo_states
+        Cells (B) and generated states (M) per condition drawn.
+    temperature
+        tau of the tempered evidence ``Z_tau``.
+    gradient_clip
+        Upper bound of the global gradient norm over what the step updates.
+    conditions_per_step
+        Conditions drawn per step (1 in the paper).
+    """
+
+    latent_dimensions: int = 64
+    hidden: int = 64
+    blocks: int = 4
+    output_hidden: int = 256
+    output_blocks: int = 2
+    steps: int = 250_000
+    warmup_steps: int = 5_000
+    learning_rate: float = 3e-4
+    beta2: float = 0.99
+    batch_cells: int = 64
+    monte_carlo_states: int = 20_000
+    temperature: float = 20.0
+    gradient_clip: float = 1.0
+    conditions_per_step: int = 1
+    log_every: int = 100
+
+
+class GeneratorLayout:
+    """Names, shapes and places of one generator's parameters in a flat vector.
+
+    Linear latent->latent; ``blocks`` residual blocks; Linear latent->d; ``output_blocks``
+    residual blocks of width d. A block is ``z + Linear(SiLU(Linear(z)))``.
+    """
+
+    def __init__(self, settings: PriorSettings, genes: int) -> None:
+        latent = settings.latent_dimensions
+        layers = [("input", latent, latent)]
+        for i in range(settings.blocks):
+            layers += [
+                (f"block{i}a", latent, settings.hidden),
+                (f"block{i}b", settings.hidden, latent),
+            ]
+        layers.append(("output", latent, genes))
+        for i in range(settings.output_blocks):
+            layers += [
+                (f"output_block{i}a", genes, settings.output_hidden),
+                (f"output_block{i}b", settings.output_hidden, genes),
+            ]
+        self.layers = layers
+        self.blocks, self.output_blocks = settings.blocks, settings.output_blocks
+        self.shapes: list[tuple[str, tuple[int, int]]] = []
+        for name, fan_in, fan_out in layers:
+            self.shapes += [(f"{name}.weight", (fan_in, fan_out)), (f"{name}.bias", (1, fan_out))]
+        self.sizes = [rows * columns for _, (rows, columns) in self.shapes]
+        self.total = sum(self.sizes)
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Split flat parameters (k, total) into named tensors of shape (k, rows, columns)."""
+        parts = torch.split(flat, self.sizes, dim=-1)
+        return {
+            name: part.unflatten(-1, shape)
+            for (name, shape), part in zip(self.shapes, parts, strict=True)
+        }
+
+    def initial(self, conditions: int, generator: torch.Generator) -> Tensor:
+        """Flat parameters (conditions, total): weights N(0, 1/fan_in), biases zero."""
+        flat = torch.zeros(conditions, self.total)
+        for name, weight in self.views(flat).items():
+            if name.endswith(".weight"):
+                weight.copy_(torch.randn(weight.shape, generator=generator))
+                weight.div_(math.sqrt(weight.shape[-2]))
+        return flat
+
+    def generate(self, flat: Tensor, noise: Tensor) -> Tensor:
+        """States (k, M, d) of k generators with parameters (k, total) from noise (k, M, latent)."""
+        p = self.views(flat)
+
+        def linear(z: Tensor, name: str) -> Tensor:
+            return torch.baddbmm(p[f"{name}.bias"], z, p[f"{name}.weight"])
+
+        def block(z: Tensor, name: str) -> Tensor:
+            return z + linear(torch.nn.functional.silu(linear(z, f"{name}a")), f"{name}b")
+
+        z = linear(noise, "input")
+        for i in range(self.blocks):
+            z = block(z, f"block{i}")
+        z = linear(z, "output")
+        for i in range(self.output_blocks):
+            z = block(z, f"output_block{i}")
+        return z
+
+
+class RowAdam:
+    """Adam with beta1 = 0 that touches only the rows drawn, and equals the dense one exactly.
+
+    A dense Adam would also decay the second moments of rows with zero gradient. That decay is
+    applied when a row is next drawn: its moment is multiplied by ``beta2 ** gap``. The bias
+    correction uses the global step.
+    """
+
+    def __init__(self, parameters: Tensor, beta2: float, epsilon: float = 1e-8) -> None:
+        self.parameters, self.beta2, self.epsilon = parameters, beta2, epsilon
+        self.second_moment = torch.zeros_like(parameters)
+        self.last_step = [0] * parameters.shape[0]
+
+    def step(self, rows: list[int], gradients: Tensor, step: int, learning_rate: float) -> None:
+        """Update ``rows`` with their gradients (len(rows), p) at global step ``step`` >= 1."""
+        correction = 1.0 - self.beta2**step
+        for row, gradient in zip(rows, gradients, strict=True):
+            moment = self.second_moment[row]
+            moment.mul_(self.beta2 ** (step - self.last_step[row]))
+            moment.addcmul_(gradient, gradient, value=1.0 - self.beta2)
+            scale = (moment / correction).sqrt_().add_(self.epsilon)
+            self.parameters[row].addcdiv_(gradient, scale, value=-learning_rate)
+            self.last_step[row] = step
+
+
+class ImplicitPriors:
+    """Fitted priors of all conditions, with the measurement model they share.
+
+    Attributes
+    ----------
+    names, genes
+        Conditions and genes.
+    parameters
+        Flat generator parameters, shape (conditions, p).
+    logit_pi, eta
+        Shape (d,).
+    """
+
+    def __init__(
+        self,
+        names: list[str],
+        genes: list[str],
+        settings: PriorSettings,
+        parameters: Tensor,
+        logit_pi: Tensor,
+        eta: Tensor,
+    ) -> None:
+        self.names, self.genes, self.settings = list(names), list(genes), settings
+        self.layout = GeneratorLayout(settings, len(genes))
+        self.parameters, self.logit_pi, self.eta = parameters, logit_pi, eta
+
+    @property
+    def pi(self) -> Tensor:
+        """Zero probabilities, shape (d,)."""
+        return torch.sigmoid(self.logit_pi)
+
+    def sample_states(self, name: str, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``n`` states of one condition, shape (n, d)."""
+        row = self.names.index(name)
+        device = self.parameters.device
+        noise = torch.randn(
+            1, n, self.settings.latent_dimensions, generator=generator, device=device
+        )
+        with torch.no_grad():
+            return self.layout.generate(self.parameters[row : row + 1], noise)[0]
+
+    def sample_counts(self, name: str, n: int, generator: torch.Generator) -> Tensor:
+        """Draw counts of ``n`` cells of one condition from the prior predictive, shape (n, d)."""
+        states = self.sample_states(name, n, generator)
+        return sample_counts(rates(states, self.eta.to(states)), self.pi, generator)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``prior.safetensors`` and ``prior.json`` into ``folder``."""
+        tensors = {"parameters": self.parameters, "logit_pi": self.logit_pi, "eta": self.eta}
+        metadata = {"names": self.names, "genes": self.genes, "settings": asdict(self.settings)}
+        save_tensors(folder, "prior", tensors, metadata)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> "ImplicitPriors":
+        """Read priors written by :meth:`save`.
+
+        Raises
+        ------
+        InputError
+            If a file is missing, damaged, or of another format.
+        """
+        tensors, metadata = load_tensors(folder, "prior", device)
+        return cls(
+            metadata["names"],
+            metadata["genes"],
+            PriorSettings(**metadata["settings"]),
+            tensors["parameters"],
+            tensors["logit_pi"],
+            tensors["eta"],
+        )
+
+
+def fit_priors(
+    counts: Mapping[str, Tensor],
+    genes: list[str],
+    eta: Tensor,
+    settings: PriorSettings,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+) -> tuple[ImplicitPriors, TrainingLog]:
+    """Infer the implicit prior of every condition and the shared zero probabilities.
+
+    Parameters
+    ----------
+    counts
+        Condition name -> counts, shape (n_q, d).
+    genes
+        Names of the d genes.
+    eta
+        Rate scale, shape (d,), see :func:`lcd_core.measurement.rate_scale`.
+    settings
+        See :class:`PriorSettings`.
+    seed
+        Seed of initial parameters, of the draws of conditions and cells, and of the noise.
+
+    Raises
+    ------
+    InputError
+        On an empty condition or shapes that do not fit.
+    TrainingDiverged
+        If the loss stops being finite.
+    """
+    names = list(counts)
+    for name, matrix in counts.items():
+        if matrix.ndim != 2 or matrix.shape[0] == 0 or matrix.shape[1] != len(genes):
+            raise InputError(
+                f"condition {name} needs counts of shape (cells, {len(genes)})",
+                found=str(tuple(matrix.shape)),
+            )
+    if eta.shape != (len(genes),):
+        raise InputError("eta needs one value per gene", found=str(tuple(eta.shape)))
+    generator = torch.Generator().manual_seed(seed)
+    noise_generator = torch.Generator(device).manual_seed(seed + 1)
+    layout = GeneratorLayout(settings, len(genes))
+    parameters = layout.initial(len(names), generator)
+    parameters = parameters.to(device)
+    logit_pi = torch.full((1, len(genes)), -3.0, device=device)
+    eta32 = eta.to(device, torch.float32)
+    cells = [CountFeatures(matrix.to(device), eta.to(device)) for matrix in counts.values()]
+    generator_adam = RowAdam(parameters, settings.beta2)
+    pi_adam = RowAdam(logit_pi, settings.beta2)
+
+    def step(index: int) -> StepReport:
+        order = torch.randperm(len(names), generator=generator)
+        rows = order[: settings.conditions_per_step].tolist()
+        batches = [
+            cells[row].batch(
+                torch.randint(len(cells[row]), (settings.batch_cells,), generator=generator).to(
+                    device
+                )
+            )
+            for row in rows
+        ]
+        features = torch.stack([b[0] for b in batches])  # (k, B, 2d)
+        constant = torch.stack([b[1] for b in batches])  # (k, B)
+        phi = parameters[rows].requires_grad_()
+        logits = logit_pi[0].clone().requires_grad_()
+        noise = torch.randn(
+            len(rows),
+            settings.monte_carlo_states,
+            settings.latent_dimensions,
+            generator=noise_generator,
+            device=device,
+        )
+        states = layout.generate(phi, noise)  # (k, M, d)
+        logp = log_likelihood(states, logits, eta32, features, constant)  # (k, B, M)
+        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
+        grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
+        norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
+        shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
+        rate = cosine_learning_rate(
+            index, settings.learning_rate, settings.steps, settings.warmup_steps
+        )
+        generator_adam.step(rows, grad_phi * shrink, index + 1, rate)
+        pi_adam.step([0], (grad_logits * shrink).unsqueeze(0), index + 1, rate)
+        return StepReport(
+            loss=loss.item() / (len(rows) * settings.batch_cells),
+            gradient_norm=norm.item(),
+            learning_rate=rate,
+            evidence=log_evidence(logp.detach()).item(),
+        )
+
+    log = run_steps(step, settings.steps, name="prior", log_every=settings.log_every)
+    return ImplicitPriors(names, genes, settings, parameters, logit_pi[0], eta32), log
+
+
+def tempered_evidence(logp: Tensor, temperature: float) -> Tensor:
+    """``Z_tau = sum_n tau * log (1/M) sum_m exp(logp[n, m] / tau)`` (Eqs. 9 and 11); scalar."""
+    evidence = torch.logsumexp(logp / temperature, dim=-1) - math.log(logp.shape[-1])
+    return temperature * evidence.sum()

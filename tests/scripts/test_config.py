@@ -1,0 +1,413 @@
+"""The configuration: shipped files, defaults, messages for mistakes, generated documentation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from snakemake.cli import parse_config
+
+from lcd_core.drift import PARAMETERIZATIONS
+from lcd_core.errors import InputError
+from lcd_core.metrics import METRICS
+from lcd_core.sampling import PRESETS
+from lcd_core.score_matching import DRAWS
+from lcd_core.states import TRANSFORMS
+from pipeline.config import SAMPLER_PRESETS, Config, load_config
+from pipeline.document_config import documented, main, schema_text, sections
+
+FOLDER = Path(__file__).parents[2] / "config"
+FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
+
+
+def read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    return model.model_json_schema()["properties"]
+
+
+def choices(section: str, key: str) -> list[str]:
+    schema = keys_of(sections()[section])[key]
+    return schema["enum"] if "enum" in schema else schema["items"]["enum"]
+
+
+def message_for(mapping: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        load_config(mapping, "some.yaml")
+    return str(caught.value)
+
+
+class TestShippedFiles:
+    @pytest.mark.parametrize("name", FILES)
+    def test_is_valid(self, name: str) -> None:
+        load_config(read(name), name)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_agrees_with_the_json_schema(self, name: str) -> None:
+        schema = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(read(name), schema)
+
+    def test_runs_do_not_share_a_folder(self) -> None:
+        runs = [read(name)["run"] for name in FILES]
+        assert len(set(runs)) == len(runs)
+
+    @pytest.mark.parametrize(
+        ("name", "hidden", "weight_decay", "temperature", "prior_steps"),
+        [("norman.yaml", 1024, 0.3, 20, 250_000), ("wessels.yaml", 1024, 1, 100, 100_000)],
+    )
+    def test_published_settings(
+        self, name: str, hidden: int, weight_decay: float, temperature: float, prior_steps: int
+    ) -> None:
+        config = load_config(read(name), name)
+        assert (config.drift.hidden, config.drift.weight_decay) == (hidden, weight_decay)
+        assert (config.prior.temperature, config.prior.steps) == (temperature, prior_steps)
+        assert (config.prior.batch_cells, config.prior.monte_carlo_states) == (64, 20_000)
+        assert (config.drift.steps, config.drift.batch_states) == (50_000, 8_192)
+        assert (config.folds.count, config.folds.tuning_doubles) == (10, 20)
+        assert (config.genes.count, config.genes.markers_per_perturbation) == (1000, 20)
+
+    def test_download_names_its_file(self) -> None:
+        screen = load_config(read("norman.yaml"), "norman.yaml").screen
+        assert screen.download_name == "NormanWeissman2019_filtered.h5ad"
+        query = {"kind": "download", "url": "https://host/a/b.h5ad?download=1"}
+        assert load_config({"screen": query}, "x").screen.download_name == "b.h5ad"
+
+
+class TestDefaults:
+    def test_an_empty_configuration_is_valid(self) -> None:
+        config = load_config({}, "empty.yaml")
+        assert config.run == "default"
+        assert config.threads.fit == 1
+        assert config.prior.steps == 250_000
+
+    def test_cannot_be_changed_afterwards(self) -> None:
+        config = load_config({}, "empty.yaml")
+        with pytest.raises(ValidationError, match="frozen"):
+            config.prior.steps = 3
+
+    @pytest.mark.parametrize("name", list(SAMPLER_PRESETS))
+    def test_preset_fills_in_the_sampler(self, name: str) -> None:
+        sampling = load_config({"sampling": {"preset": name}}, "x").sampling
+        assert (sampling.step_size, sampling.steps_per_level) == (
+            SAMPLER_PRESETS[name]["step_size"],
+            SAMPLER_PRESETS[name]["steps_per_level"],
+        )
+
+    def test_custom_preset_is_taken_as_given(self) -> None:
+        given = {"preset": "custom", "step_size": 0.5, "steps_per_level": 7}
+        sampling = load_config({"sampling": given}, "x").sampling
+        assert (sampling.step_size, sampling.steps_per_level) == (0.5, 7)
+
+    def test_complete_configuration_reads_back(self) -> None:
+        config = load_config(
+            {"sampling": {"preset": "released"}, "screen": {"keep": {"a": 1}}}, "x"
+        )
+        assert load_config(config.model_dump(), "x") == config
+
+    @pytest.mark.parametrize(
+        ("columns", "expected"),
+        [
+            ({"confident": True}, {"confident": (True,)}),
+            ({"b": ["x", "y"], "a": 1}, {"a": (1,), "b": ("x", "y")}),
+        ],
+    )
+    def test_kept_columns_are_sorted(self, columns: Any, expected: Any) -> None:
+        keep = load_config({"screen": {"keep": columns}}, "x").screen.keep
+        assert keep == expected
+        assert list(keep) == list(expected)
+        assert type(next(iter(keep.values()))[0]) is type(next(iter(expected.values()))[0])
+
+    @given(st.integers(1, 99), st.integers(-8, -1), st.sampled_from("eE"))
+    def test_scientific_notation_of_yaml_is_a_number(self, m: int, e: int, letter: str) -> None:
+        text = f"{m}{letter}{e}"
+        assert isinstance(yaml.safe_load(text), str)
+        config = load_config({"drift": {"learning_rate": yaml.safe_load(text)}}, "x")
+        assert config.drift.learning_rate == float(text)
+
+    def test_command_line_values_are_read_as_snakemake_passes_them(self) -> None:
+        """Snakemake's parser leaves numbers inside a nested value as text."""
+        given = parse_config(
+            [
+                "run=second",
+                "seed=2",
+                "folds={count: 2, max_test_doubles: null}",
+                "prior={learning_rate: 1e-3, steps: 6000}",
+                "sampling={preset: custom, step_size: 0.5, steps_per_level: 7}",
+                "prediction={methods: [lcd, control]}",
+            ]
+        )
+        assert given["folds"]["count"] == "2"
+        config = load_config(given, "x")
+        assert (config.run, config.seed) == ("second", 2)
+        assert (config.folds.count, config.folds.max_test_doubles) == (2, None)
+        assert (config.prior.learning_rate, config.prior.steps) == (0.001, 6000)
+        assert (config.sampling.step_size, config.sampling.steps_per_level) == (0.5, 7)
+        assert config.prediction.methods == ("lcd", "control")
+
+    @pytest.mark.parametrize("text", ["1_000", "0x10", "1.5", " 2", "two", "", "nan", "1e3", "٣"])
+    def test_other_text_is_no_integer(self, text: str) -> None:
+        assert "folds.count" in message_for({"folds": {"count": text}})
+
+
+class TestAgreementWithTheMethod:
+    def test_choices(self) -> None:
+        assert set(choices("drift", "parameterization")) == set(PARAMETERIZATIONS)
+        assert set(choices("drift", "conditions_per_batch")) == set(DRAWS)
+        assert set(choices("drift", "levels_per_batch")) == set(DRAWS)
+        assert set(choices("states", "transform")) == set(TRANSFORMS)
+        assert choices("evaluation", "metrics") == list(METRICS)
+
+    def test_sampler_presets(self) -> None:
+        method = {
+            name: {"step_size": preset.step_size, "steps_per_level": preset.steps_per_level}
+            for name, preset in PRESETS.items()
+        }
+        assert method == SAMPLER_PRESETS
+        assert set(choices("sampling", "preset")) == {*PRESETS, "custom"}
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    # what is wrong: (configuration, place, found, part of the remedy)
+    "misspelt section": ({"piror": {}}, "piror", "{}", "did you mean prior?"),
+    "misspelt key": ({"prior": {"stpes": 3}}, "prior.stpes", "3", "did you mean prior.steps?"),
+    "key of a section at the top": (
+        {"weight_decay": 1},
+        "weight_decay",
+        "1",
+        "did you mean drift.weight_decay?",
+    ),
+    "key in a wrong section": (
+        {"drift": {"temperature": 5}},
+        "drift.temperature",
+        "5",
+        "did you mean prior.temperature?",
+    ),
+    "unlike any key": ({"folds": {"zzz": 1}}, "folds.zzz", "1", "count, tuning_doubles"),
+    "text for an integer": ({"prior": {"steps": "many"}}, "prior.steps", "'many'", "integer"),
+    "true for an integer": ({"seed": True}, "seed", "True", "integer"),
+    "fraction for an integer": ({"prior": {"blocks": 1.5}}, "prior.blocks", "1.5", "integer"),
+    "number for a name": ({"run": 2024}, "run", "2024", "quote"),
+    "path for a name": ({"run": "../x"}, "run", "'../x'", "A-Za-z0-9"),
+    "negative rate": ({"drift": {"learning_rate": -1}}, "drift.learning_rate", "-1", "above 0"),
+    "infinite rate": (
+        {"drift": {"learning_rate": float("inf")}},
+        "drift.learning_rate",
+        "inf",
+        "number",
+    ),
+    "no threads": ({"threads": {"fit": 0}}, "threads.fit", "0", "at least 1"),
+    "unknown choice": (
+        {"states": {"transform": "logrates"}},
+        "states.transform",
+        "'logrates'",
+        "did you mean log_rate?",
+    ),
+    "unknown method": (
+        {"prediction": {"methods": ["lcd", "slat"]}},
+        "prediction.methods[1]",
+        "'slat'",
+        "did you mean salt?",
+    ),
+    "repeated metric": (
+        {"evaluation": {"metrics": ["mmd_all", "mmd_all"]}},
+        "evaluation.metrics",
+        "mmd_all",
+        "list of",
+    ),
+    "text for a list": ({"screen": {"separator": "+"}}, "screen.separator", "'+'", "list of text"),
+    "empty separator": ({"screen": {"separator": [""]}}, "screen.separator", "['']", "list"),
+    "section without keys": ({"prior": None}, "prior", "None", "give at least one of its keys"),
+    "value for a section": ({"folds": 3}, "folds", "3", "count, tuning_doubles"),
+    "null in keep": ({"screen": {"keep": {"a": None}}}, "screen.keep", "a: None", "mapping"),
+    "file without a path": ({"screen": {"kind": "file"}}, "screen.path", "null", "screen.path"),
+    "download without an address": (
+        {"screen": {"kind": "download"}},
+        "screen.url",
+        "null",
+        "screen.url",
+    ),
+    "address without a file": (
+        {"screen": {"kind": "download", "url": "https://host/x/"}},
+        "screen.url",
+        "'https://host/x/'",
+        "http",
+    ),
+    "checksum that is none": (
+        {"screen": {"kind": "download", "url": "https://h/a.h5ad", "md5": "abc"}},
+        "screen.md5",
+        "'abc'",
+        "{32}",
+    ),
+    "path for a simulation": (
+        {"screen": {"path": "a.h5ad"}},
+        "screen.path",
+        "a.h5ad with kind simulated",
+        "screen.kind: file",
+    ),
+    "control ignored": (
+        {"screen": {"ignore_labels": ["control"]}},
+        "screen.ignore_labels",
+        "control",
+        "control_label",
+    ),
+    "more targets than genes": (
+        {"simulation": {"targets": 81}},
+        "simulation.targets",
+        "81 targets, 80 genes",
+        "simulation.genes",
+    ),
+    "more doubles than pairs": (
+        {"simulation": {"targets": 4, "doubles": 7}},
+        "simulation.doubles",
+        "7 doubles",
+        "at most 6",
+    ),
+    "counts that exclude each other": (
+        {"quality_control": {"min_counts": 10, "max_counts": 9}},
+        "quality_control.min_counts",
+        "min_counts 10, max_counts 9",
+        "max_counts",
+    ),
+    "fewer doubles than folds": (
+        {"simulation": {"doubles": 9}},
+        "simulation.doubles",
+        "9 doubles, 10 folds",
+        "at least 10",
+    ),
+    "fewer test doubles than folds": (
+        {"folds": {"max_test_doubles": 4}},
+        "folds.max_test_doubles",
+        "4 doubles, 10 folds",
+        "folds.count",
+    ),
+    "odd number of tuning doubles": (
+        {"folds": {"tuning_doubles": 1}},
+        "folds.tuning_doubles",
+        "1",
+        "a multiple of 2",
+    ),
+    "endless warm-up": (
+        {"prior": {"steps": 5000}},
+        "prior.warmup_steps",
+        "warmup_steps 5000, steps 5000",
+        "prior.steps",
+    ),
+    "noise levels upside down": (
+        {"drift": {"alpha_min": 2, "alpha_max": 1}},
+        "drift.alpha_min",
+        "alpha_min 2, alpha_max 1",
+        "drift.alpha_max",
+    ),
+    "preset and another value": (
+        {"sampling": {"preset": "released", "step_size": 1.0}},
+        "sampling.step_size",
+        "1.0",
+        "sampling.preset: custom",
+    ),
+    "custom without values": (
+        {"sampling": {"preset": "custom", "step_size": 1.0}},
+        "sampling.steps_per_level",
+        "null",
+        "sampling.steps_per_level",
+    ),
+    "more genes compared than modelled": (
+        {"genes": {"count": 10}},
+        "evaluation.top_genes",
+        "top_genes 20, genes.count 10",
+        "genes.count",
+    ),
+}
+
+
+class TestMistakes:
+    @pytest.mark.parametrize("case", list(MISTAKES))
+    def test_one_message_with_place_value_and_remedy(self, case: str) -> None:
+        mapping, place, found, remedy = MISTAKES[case]
+        first, second, third = message_for(mapping).splitlines()
+        assert first.startswith(f"some.yaml, {place}: ")
+        assert second.removeprefix("  found:  ").startswith(found)
+        assert third.startswith("  remedy: ")
+        assert remedy in third
+
+    def test_names_every_mistake_once(self) -> None:
+        text = message_for({"seed": "x", "drift": {"steps": 0, "hiden": 3}})
+        assert text.startswith("3 mistakes in some.yaml\n")
+        assert text.count("  remedy: ") == 3
+        for place in ("seed", "drift.steps", "drift.hiden"):
+            assert text.count(f"some.yaml, {place}: ") == 1
+
+    @pytest.mark.parametrize("mapping", [None, [], "run: x", 3])
+    def test_is_a_mapping(self, mapping: Any) -> None:
+        assert "must be a mapping" in message_for(mapping)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_nothing_but_the_one_error(self, data: st.DataObject) -> None:
+        """Any content gives a configuration or an InputError, never another exception."""
+        leaf = st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-2, 300),
+            st.floats(),
+            st.sampled_from(["", "lcd", "custom", "released", "single", "1e-3", "+"]),
+            st.lists(
+                st.one_of(st.integers(), st.sampled_from(["lcd", "+", "mmd_all"])), max_size=3
+            ),
+        )
+        mapping: dict[str, Any] = {}
+        names = data.draw(st.lists(st.sampled_from([*Config.model_fields, "other"]), max_size=4))
+        for name in names:
+            inner = [*sections()[name].model_fields, "other"] if name in sections() else ["other"]
+            content = st.dictionaries(st.sampled_from(inner), leaf, max_size=4)
+            mapping[name] = data.draw(st.one_of(content, leaf))
+        try:
+            config = load_config(mapping, "some.yaml")
+        except InputError as error:
+            message = str(error)
+        else:
+            message = "some.yaml, remedy: none needed"
+            assert load_config(config.model_dump(), "some.yaml") == config
+        assert "some.yaml" in message
+        assert "remedy: " in message
+
+
+class TestDocumentation:
+    def test_every_key_is_described(self) -> None:
+        for section, model in sections().items():
+            assert model.__doc__, section
+            for name, schema in keys_of(model).items():
+                assert schema["description"].endswith("."), f"{section}.{name}"
+                assert schema["source"], f"{section}.{name}"
+                assert "default" in schema, f"{section}.{name}"
+
+    def test_committed_files_are_up_to_date(self) -> None:
+        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        assert documented(readme) == readme, "run `make docs`"
+        committed = (FOLDER / "schema.json").read_text(encoding="utf-8")
+        assert schema_text() == committed, "run `make docs`"
+
+    def test_readme_names_every_key(self) -> None:
+        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        for section, model in sections().items():
+            part = readme.split(f"### `{section}`\n")[1].split("\n### ")[0]
+            for name in model.model_fields:
+                assert part.count(f"\n| `{name}` |") == 1, f"{section}.{name}"
+
+    def test_main_mends_an_outdated_table_and_keeps_the_rest(self, tmp_path: Path) -> None:
+        readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+        (tmp_path / "README.md").write_text(
+            readme.replace("| `weight_decay` |", "| `decay` |"), encoding="utf-8"
+        )
+        main(folder=tmp_path)
+        assert (tmp_path / "README.md").read_text(encoding="utf-8") == readme
+        assert (
+            json.loads((tmp_path / "schema.json").read_text(encoding="utf-8"))["title"] == "Config"
+        )

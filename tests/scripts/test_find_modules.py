@@ -1,0 +1,116 @@
+"""The script that writes tree, order and membership of modules."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import find_modules
+from lcd_core.errors import InputError
+from lcd_core.modules import effect_distances, leaf_order, module_tree
+from pipeline.tables import read_tsv
+
+GENES = ["RPL3", "RPL4", "RPS2", "RPS6", "MT1", "MT2", "MT3", "LONE", "rpl9"]
+
+
+@pytest.fixture(name="A")
+def effect_matrix():
+    """Ribosomal genes and MT genes as blocks, LONE and rpl9 by themselves."""
+    rng = np.random.default_rng(0)
+    block = np.array([0, 0, 0, 0, 1, 1, 1, 2, 3])
+    scale = np.where(block[:, None] == block, 1.0, 0.001)
+    return scale * rng.uniform(0.8, 1.2, (9, 9)) * rng.choice([-1, 1], (9, 9))
+
+
+@pytest.fixture
+def run(tmp_path, A):
+    def run(effects=None, **settings):
+        if effects is None:
+            frame = pd.DataFrame({"perturbed": True}, index=GENES)
+            effects = ad.AnnData(A.T, obs=frame, var=pd.DataFrame(index=GENES))
+        effects.write_h5ad(tmp_path / "effects.h5ad")
+        outputs = {name: str(tmp_path / f"{name}.tsv") for name in ("tree", "order", "membership")}
+        find_modules.main(effects=str(tmp_path / "effects.h5ad"), **outputs, **settings)
+        return {
+            name: read_tsv(path, dtype={"module": "Int64"}) if name != "tree" else read_tsv(path)
+            for name, path in outputs.items()
+        }
+
+    return run
+
+
+def members(table):
+    own = table["membership"].dropna()
+    return {frozenset(genes["gene"]) for _, genes in own.groupby("module")}
+
+
+RIBOSOMAL = frozenset({"RPL3", "RPL4", "RPS2", "RPS6"})
+METALLOTHIONEIN = frozenset({"MT1", "MT2", "MT3"})
+
+
+def test_cuts_agree_where_they_must(run):
+    expected = {RIBOSOMAL, METALLOTHIONEIN}
+    by_marker = run(cut="markers", markers=["RPL*", "RPS*"], min_size=3)
+    assert RIBOSOMAL in members(by_marker)
+    assert members(run(cut="number", number=4, min_size=3)) == expected
+    assert members(run(cut="height", height=10.0, min_size=3)) == expected
+    assert members(run(cut="height", height=10.0, min_size=4)) == {RIBOSOMAL}
+    assert members(run(cut="height", height=10.0)) == set()
+
+
+def test_tables_describe_the_tree(run, A):
+    tables = run(cut="number", number=4, min_size=3)
+    tree = module_tree(effect_distances(A))
+    written = tables["tree"]
+    assert written["node"].tolist() == list(range(9, 17))
+    np.testing.assert_allclose(
+        written[["left", "right", "height", "size"]].to_numpy(dtype=float), tree, rtol=1e-5
+    )
+    leaves = np.array(GENES)[leaf_order(tree)].tolist()
+    assert tables["order"]["gene"].tolist() == leaves
+    assert tables["order"]["position"].tolist() == list(range(9))
+    assert tables["membership"]["gene"].tolist() == GENES
+    merged = tables["order"].merge(tables["membership"], on="gene")
+    assert merged["module_x"].equals(merged["module_y"])
+    assert tables["membership"].set_index("gene")["module"].isna()["LONE"]
+
+
+def test_causes_in_another_order_give_the_same_modules(run, A):
+    order = np.random.default_rng(1).permutation(9)
+    frame = pd.DataFrame({"perturbed": True}, index=np.array(GENES)[order])
+    shuffled = ad.AnnData(A.T[order], obs=frame, var=pd.DataFrame(index=GENES))
+    expected = run(cut="number", number=4, min_size=3)["tree"]
+    pd.testing.assert_frame_equal(
+        run(effects=shuffled, cut="number", number=4, min_size=3)["tree"], expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cut": "markers", "markers": ["HLA-*"]}, r"0 of the modelled genes.*HLA-\*.*RPL3"),
+        ({"cut": "markers", "markers": ["LONE"]}, "1 of the modelled genes"),
+        ({"cut": "markers"}, "empty"),
+        ({"cut": "number", "number": 10}, "10 clusters of 9 genes"),
+        ({"cut": "number"}, "needs the setting 'number'"),
+        ({"cut": "height"}, "needs the setting 'height'"),
+        ({"cut": "colour"}, "unknown way to cut.*colour"),
+    ],
+)
+def test_impossible_cuts_are_refused(run, settings, message):
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        run(**settings)
+
+
+def matrix(values, causes, genes):
+    return ad.AnnData(values, obs=pd.DataFrame(index=causes), var=pd.DataFrame(index=genes))
+
+
+def test_bad_matrices_are_refused(run, A):
+    A[4, 0] = np.nan
+    with pytest.raises(InputError, match=r"(?s)effects.h5ad, X.*RPL3 on MT1: nan"):
+        run(effects=matrix(A.T, GENES, GENES), cut="number", number=2)
+    with pytest.raises(InputError, match="2 causes of 3 genes"):
+        run(effects=matrix(np.ones((2, 3)), ["a", "b"], ["a", "b", "c"]), cut="number", number=2)
+    with pytest.raises(InputError, match=r"(?s)not among the genes.*x"):
+        run(effects=matrix(np.ones((2, 2)), ["a", "x"], ["a", "b"]), cut="number", number=2)

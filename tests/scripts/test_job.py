@@ -1,0 +1,202 @@
+"""Files, tables, seeds, hashes of code, and how a script behaves as a job."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.files import atomic
+from pipeline.seeds import derive_seed
+from pipeline.sources import source_hash
+from pipeline.tables import read_tsv, write_tsv
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_atomic_leaves_nothing_behind_when_it_fails(tmp_path):
+    target = tmp_path / "table.tsv"
+    target.write_text("before")
+
+    def fail_halfway():
+        with atomic(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+    with atomic(target) as temporary:
+        assert temporary.suffix == ".tsv"
+        temporary.write_text("after")
+    assert target.read_text() == "after"
+
+
+def test_tables_round_trip(tmp_path):
+    frame = pd.DataFrame({"gene": ["nan", "TP53"], "value": [1 / 3, float("nan")]})
+    write_tsv(frame, tmp_path / "t.tsv")
+    assert (tmp_path / "t.tsv").read_text() == "gene\tvalue\nnan\t0.333333\nTP53\tNA\n"
+    again = read_tsv(tmp_path / "t.tsv")
+    assert again["gene"].tolist() == ["nan", "TP53"]
+    assert again["value"].isna().tolist() == [False, True]
+
+
+def test_seeds_depend_on_every_label_and_its_place():
+    seeds = {
+        derive_seed(1, "a", "b"),
+        derive_seed(2, "a", "b"),
+        derive_seed(1, "b", "a"),
+        derive_seed(1, "ab"),
+        derive_seed(1, "a", "b", ""),
+    }
+    assert len(seeds) == 5
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    # Fixed by the definition (blake2b of "1" US "a"), so that results stay reproducible.
+    import hashlib
+
+    digest = hashlib.blake2b(b"1\x1fa", digest_size=4).digest()
+    assert derive_seed(1, "a") == int.from_bytes(digest, "big") >> 1
+
+
+@pytest.fixture
+def project(tmp_path):
+    files = {
+        "workflow/scripts/fit.py": "from lcd_core.drift import Drift\nfrom pipeline import seeds\n",
+        "workflow/scripts/pipeline/__init__.py": "",
+        "workflow/scripts/pipeline/seeds.py": "",
+        "workflow/scripts/pipeline/unused.py": "",
+        "lcd_core/__init__.py": "",
+        "lcd_core/drift.py": "def f():\n    import lcd_core.errors\n",
+        "lcd_core/errors.py": "",
+        "lcd_core/clipr.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [
+        ("workflow/scripts/fit.py", True),
+        ("workflow/scripts/pipeline/seeds.py", True),
+        ("workflow/scripts/pipeline/unused.py", False),
+        ("lcd_core/__init__.py", True),
+        ("lcd_core/drift.py", True),
+        ("lcd_core/errors.py", True),
+        ("lcd_core/clipr.py", False),
+    ],
+)
+def test_hash_follows_imports(project, edited, stale):
+    before = source_hash(project, "workflow/scripts/fit.py")
+    (project / edited).touch()
+    assert source_hash(project, "workflow/scripts/fit.py") == before
+    with (project / edited).open("a") as file:
+        file.write("# a comment\n")
+    from pipeline import sources
+
+    sources._local_imports.cache_clear()
+    assert (source_hash(project, "workflow/scripts/fit.py") != before) is stale
+
+
+def run_as_job(tmp_path, body):
+    """Run a script the way the workflow does, in a process of its own."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import errno, os, types
+            from lcd_core.errors import InputError
+            from pipeline.job import run_job
+            from pipeline.tables import write_tsv
+            import pandas as pd
+
+            class Named(dict):
+                pass
+
+            snakemake = types.SimpleNamespace(
+                log=["job.log"], input=Named(), output=Named(table="out/table.tsv"),
+                params=Named(source="abc"),
+            )
+            """
+        )
+        + textwrap.dedent(body)
+        + "\nrun_job(main, snakemake)\n"
+    )
+    path = f"{ROOT}:{ROOT / 'workflow/scripts'}"
+    return subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path, env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_mistake_is_one_message_in_log_and_terminal(tmp_path):
+    result = run_as_job(
+        tmp_path,
+        """
+        def main(*, table):
+            raise InputError("counts are bad", where="a.h5ad, X", found=[-1], remedy="use others")
+        """,
+    )
+    assert result.returncode == 1
+    expected = "a.h5ad, X: counts are bad\n  found:  -1\n  remedy: use others\n"
+    assert result.stderr.endswith(expected)
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "job.log").read_text().endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("ENOSPC", "no space left on the disk"), ("EACCES", "no permission")],
+)
+def test_full_disk_and_missing_permission(tmp_path, code, words):
+    result = run_as_job(
+        tmp_path,
+        f"""
+        def main(*, table):
+            raise OSError(errno.{code}, os.strerror(errno.{code}), "out/table.tsv")
+        """,
+    )
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "out/table.tsv" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_full_disk_during_a_write_leaves_no_table(tmp_path):
+    """A limit on the size of files stands in for the disk: the same failure of write(2)."""
+    result = run_as_job(
+        tmp_path,
+        """
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        def main(*, table):
+            frame = pd.DataFrame({"x": range(100_000)})
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+            write_tsv(frame, table)
+        """,
+    )
+    assert result.returncode == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_bug_keeps_its_traceback(tmp_path):
+    result = run_as_job(tmp_path, "def main(*, table):\n    raise KeyError('x')\n")
+    assert result.returncode == 1
+    assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_success_passes_named_arguments(tmp_path):
+    result = run_as_job(
+        tmp_path,
+        """
+        def main(*, table):
+            write_tsv(pd.DataFrame({"x": [1]}), table)
+        """,
+    )
+    assert result.returncode == 0
+    assert (tmp_path / "out/table.tsv").read_text() == "x\n1\n"

@@ -1,0 +1,334 @@
+"""Differential expression, metrics and benchmark tables against independent computations."""
+
+import importlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+import aggregate_metrics
+import compute_metrics
+import test_differential_expression as differential_expression
+from lcd_core.errors import InputError
+from lcd_core.metrics import METRICS, maximum_mean_discrepancy
+from pipeline.differential_expression import ranked
+from pipeline.predictions import read_prediction
+from pipeline.screen import CONTROL, read_screen
+from pipeline.tables import read_tsv, write_tsv
+from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, write_fold
+
+
+def lognorm_loops(counts):
+    return np.array([np.log1p(row / row.sum() * 1e4) for row in counts.toarray().astype(float)])
+
+
+def expression(path, name):
+    cells = read_screen(path)
+    return lognorm_loops(cells.X[(cells.obs["perturbation"] == name).to_numpy()])
+
+
+@pytest.fixture(scope="module")
+def fold(tmp_path_factory):
+    return write_fold(tmp_path_factory.mktemp("fold"))
+
+
+@pytest.fixture(scope="module")
+def de_table(fold, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("de") / "test_de.tsv")
+    differential_expression.main(train=fold.train, test=fold.test, table=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictions(fold, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predictions")
+    paths = {}
+    for method in ("control", "salt", "ceiling"):
+        paths[method] = str(folder / f"{method}.h5ad")
+        extra = {"test": fold.test} if method == "ceiling" else {}
+        importlib.import_module(f"predict_{method}").main(
+            train=fold.train,
+            test_perturbations=fold.test_perturbations,
+            prediction=paths[method],
+            n_cells=25,
+            seed=5,
+            **extra,
+        )
+    return paths
+
+
+def evaluate(fold, de_table, prediction, table, **changes):
+    settings = {
+        "metrics": list(METRICS),
+        "top_genes": 4,
+        "max_cells": None,
+        "method": "m",
+        "fold": "1",
+        "seed": 7,
+    }
+    compute_metrics.main(
+        train=fold.train,
+        test=fold.test,
+        prediction=prediction,
+        differential_expression=de_table,
+        metrics_table=str(table),
+        **(settings | changes),
+    )
+    return read_tsv(table, dtype={"fold": str})
+
+
+def test_differential_expression_equals_one_test_per_gene(fold, de_table):
+    table = read_tsv(de_table)
+    assert list(table["perturbation"].unique()) == sorted(HELD_OUT)
+    control = expression(fold.train, CONTROL)
+    for name, own in table.groupby("perturbation"):
+        assert list(own["gene"]) == GENES
+        cells = expression(fold.test, name)
+        tests = [
+            stats.mannwhitneyu(cells[:, g], control[:, g], method="asymptotic")
+            for g in range(len(GENES))
+        ]
+        p = np.array([test.pvalue for test in tests])
+        np.testing.assert_allclose(own["statistic"], [test.statistic for test in tests])
+        np.testing.assert_allclose(own["p_value"], p, rtol=1e-5)
+        adjusted = multipletests(p, method="fdr_bh")[1]
+        np.testing.assert_allclose(own["p_adjusted"], adjusted, rtol=1e-5)
+        change = cells.mean(0) - control.mean(0)
+        np.testing.assert_allclose(own["log_fold_change"], change, rtol=1e-4, atol=1e-6)
+        by_rank = own.sort_values("rank")
+        assert list(by_rank["rank"]) == list(range(1, len(GENES) + 1))
+        assert by_rank["p_value"].is_monotonic_increasing
+
+
+def test_rank_orders_by_p_then_size_of_change_then_gene():
+    table = pd.DataFrame(
+        {
+            "perturbation": list("qqqqp"),
+            "gene": list("abcda"),
+            "p_value": [1.0, 0.1, 0.1, 0.1, 0.5],
+            "log_fold_change": [0.0, 2.0, -5.0, 2.0, 0.0],
+        }
+    )
+    assert list(ranked(table)["rank"]) == [4, 2, 1, 3, 1]
+
+
+def test_one_row_per_perturbation_and_metric(fold, de_table, predictions, tmp_path):
+    table = evaluate(fold, de_table, predictions["salt"], tmp_path / "m.tsv")
+    assert list(table.columns) == aggregate_metrics.COLUMNS
+    assert len(table) == len(HELD_OUT) * len(METRICS)
+    singles = table.groupby("perturbation")[["n_targets", "singles_measured"]].first()
+    assert singles.loc["A+B"].tolist() == [2, 2]
+    assert singles.loc["A+B+C"].tolist() == [3, 3]
+    assert singles.loc["A+X"].tolist() == [2, 1]
+    assert set(table["n_predicted"]) == {25}
+    assert set(table["n_observed"]) == {30}
+
+
+def test_metrics_equal_their_definitions(fold, de_table, predictions, tmp_path):
+    table = evaluate(fold, de_table, predictions["salt"], tmp_path / "m.tsv")
+    values = table.pivot(index="perturbation", columns="metric", values="value")
+    de = read_tsv(de_table)
+    control = expression(fold.train, CONTROL).mean(0)
+    trained = [name for name in TRAINED if name != CONTROL]
+    training = np.mean([expression(fold.train, name).mean(0) for name in trained], axis=0)
+    predicted = read_prediction(predictions["salt"], GENES, HELD_OUT)
+    for name in HELD_OUT:
+        x = predicted.layers["lognorm"][(predicted.obs["perturbation"] == name).to_numpy()]
+        x, y = x.astype(float), expression(fold.test, name)
+        own = de[de["perturbation"] == name].sort_values("rank")
+        top = [GENES.index(gene) for gene in own["gene"][:4]]
+        mx, my = x.mean(0), y.mean(0)
+        expected = {
+            "mmd_top_de": maximum_mean_discrepancy(x[:, top].copy(), y[:, top].copy()),
+            "rmse_top_de": np.sqrt(np.mean((mx[top] - my[top]) ** 2)),
+            "pearson_mean": stats.pearsonr(mx, my)[0],
+            "pearson_delta": stats.pearsonr(mx - control, my - control)[0],
+            "pearson_delta_relative": stats.pearsonr(mx - training, my - training)[0],
+        }
+        found = values.loc[name, list(expected)].to_dict()
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_observed_cells_in_the_prediction_are_left_out(fold, de_table, predictions, tmp_path):
+    table = evaluate(fold, de_table, predictions["ceiling"], tmp_path / "m.tsv")
+    assert set(table["n_predicted"]) == {15}
+    assert set(table["n_observed"]) == {15}
+    predicted = read_prediction(predictions["ceiling"], GENES, HELD_OUT)
+    observed = read_screen(fold.test)
+    rest = observed[~observed.obs_names.isin(predicted.obs_names)]
+    for name in HELD_OUT:
+        x = lognorm_loops(predicted.X[(predicted.obs["perturbation"] == name).to_numpy()])
+        y = lognorm_loops(rest.X[(rest.obs["perturbation"] == name).to_numpy()])
+        own = table[(table["perturbation"] == name) & (table["metric"] == "mmd_all")]
+        assert own["value"].item() == pytest.approx(maximum_mean_discrepancy(x, y), rel=1e-4)
+
+
+def test_at_most_max_cells_of_either_side(fold, de_table, predictions, tmp_path):
+    some = evaluate(fold, de_table, predictions["salt"], tmp_path / "a.tsv", max_cells=10)
+    evaluate(fold, de_table, predictions["salt"], tmp_path / "b.tsv", max_cells=10)
+    other = evaluate(fold, de_table, predictions["salt"], tmp_path / "c.tsv", max_cells=10, seed=8)
+    assert set(some["n_predicted"]) == set(some["n_observed"]) == {10}
+    assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
+    assert not some["value"].equals(other["value"])
+
+
+def test_what_the_evaluation_refuses(fold, de_table, predictions, tmp_path):
+    out = tmp_path / "m.tsv"
+    with pytest.raises(InputError, match="mmd_typo"):
+        evaluate(fold, de_table, predictions["salt"], out, metrics=["mmd_typo"])
+    with pytest.raises(InputError, match=r"(?s)top_genes.*13, 12 genes"):
+        evaluate(fold, de_table, predictions["salt"], out, top_genes=13)
+    table = read_tsv(de_table)
+    fewer = str(tmp_path / "fewer.tsv")
+    write_tsv(table[table["perturbation"] != "A+X"], fewer)
+    with pytest.raises(InputError, match=r"(?s)held-out perturbations are missing.*A\+X"):
+        evaluate(fold, fewer, predictions["salt"], out)
+    write_tsv(table[table["gene"] != "G3"], fewer)
+    with pytest.raises(InputError, match=r"(?s)one row for each gene.*G3"):
+        evaluate(fold, fewer, predictions["salt"], out)
+    assert not out.exists()
+
+
+def write_values(path, fold, method, metric, values):
+    """A table of metrics with the given values by perturbation."""
+    frame = pd.DataFrame(
+        {
+            "fold": fold,
+            "method": method,
+            "perturbation": list(values),
+            "n_targets": 2,
+            "singles_measured": 2,
+            "metric": metric,
+            "value": list(values.values()),
+            "n_predicted": 10,
+            "n_observed": 10,
+        }
+    )
+    write_tsv(frame, path)
+    return str(path)
+
+
+def aggregate(tables, folder, **kwargs):
+    folder.mkdir(exist_ok=True)
+    paths = {name: str(folder / f"{name}.tsv") for name in ("metrics", "summary", "win_rates")}
+    aggregate_metrics.main(tables=tables, **paths, **kwargs)
+    return {
+        name: read_tsv(path, dtype={"fold": str} if name == "metrics" else None)
+        for name, path in paths.items()
+    }
+
+
+NAMES = [f"P{i}" for i in range(8)]
+LCD = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+SALT = [0.3, 0.1, 0.4, 0.9, 0.5, 1.0, 1.5, 1.1]
+
+
+@pytest.fixture
+def two_methods(tmp_path):
+    tables = []
+    for method, values in (("lcd", LCD), ("salt", SALT)):
+        for label, part in (("2", slice(0, 4)), ("10", slice(4, 8))):
+            own = dict(zip(NAMES[part], values[part], strict=True))
+            path = tmp_path / f"{method}{label}.tsv"
+            tables.append(write_values(path, label, method, "mmd_all", own))
+    return tables
+
+
+def test_summary_has_quartiles_over_all_folds(two_methods, tmp_path):
+    summary = aggregate(two_methods, tmp_path / "out")["summary"].set_index("method")
+    assert summary.loc["lcd", ["n", "median", "q25", "q75", "mean"]].tolist() == pytest.approx(
+        [8, 0.45, 0.275, 0.625, 0.45]
+    )
+    assert summary.loc["salt", "median"] == pytest.approx(0.7)
+
+
+def test_win_rates_are_paired_on_perturbations(two_methods, tmp_path):
+    row = aggregate(two_methods, tmp_path / "out")["win_rates"].iloc[0]
+    assert [row["metric"], row["method"], row["versus"]] == ["mmd_all", "lcd", "salt"]
+    assert [row["n"], row["wins"], row["ties"]] == [8, 6, 1]
+    assert row["win_rate"] == 0.75
+    # Differences -0.2, 0.1, -0.1, -0.5, 0, -0.4, -0.8, -0.3.
+    assert row["median_difference"] == pytest.approx(-0.25)
+    assert row["percent_reduction"] == pytest.approx(100 * (1 - 0.45 / 0.7), rel=1e-5)
+    expected = stats.wilcoxon(np.array(LCD), np.array(SALT), alternative="less").pvalue
+    assert row["p_value"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_signed_rank_by_hand():
+    # All six differences favour the reference: one of 2^6 sign patterns.
+    other = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    reference = other - np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    lower = aggregate_metrics.compare_pairs(reference, other, "lower")
+    assert lower["p_value"] == pytest.approx(1 / 64)
+    assert aggregate_metrics.compare_pairs(reference, other, "higher")["p_value"] == 1
+    assert aggregate_metrics.compare_pairs(-reference, -other, "higher") == lower | {
+        "median_difference": pytest.approx(0.35),
+        "percent_reduction": pytest.approx(float("nan"), nan_ok=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (LCD, "all differences are zero"),
+        ([v + 1 for v in LCD[:4]] + LCD[4:], "fewer than 5 nonzero differences"),
+        ([float("nan")] * 8, "no perturbation in common"),
+    ],
+)
+def test_no_p_value_has_a_reason(other, reason, tmp_path):
+    tables = [
+        write_values(tmp_path / f"{m}.tsv", "1", m, "mmd_all", dict(zip(NAMES, v, strict=True)))
+        for m, v in (("lcd", LCD), ("salt", other))
+    ]
+    row = aggregate(tables, tmp_path / "out")["win_rates"].iloc[0]
+    assert np.isnan(row["p_value"])
+    assert row["reason"] == reason
+
+
+def test_undefined_values_do_not_count(tmp_path):
+    values = dict(zip(NAMES, LCD, strict=True)) | {"P0": float("nan")}
+    tables = [write_values(tmp_path / f"{m}.tsv", "1", m, "de_ap", values) for m in ("lcd", "salt")]
+    tables.append(write_values(tmp_path / "c.tsv", "1", "control", "de_ap", {"P0": float("nan")}))
+    result = aggregate(tables, tmp_path / "out")
+    summary = result["summary"].set_index("method")
+    assert summary["n"].to_dict() == {"control": 0, "lcd": 7, "salt": 7}
+    assert np.isnan(summary.loc["control", "median"])
+    assert result["win_rates"].set_index("versus").loc["salt", "n"] == 7
+
+
+def test_order_of_the_tables_does_not_matter(two_methods, tmp_path):
+    forward = aggregate(two_methods, tmp_path / "forward")
+    aggregate(two_methods[::-1], tmp_path / "backward")
+    for name in ("metrics", "summary", "win_rates"):
+        one, other = (tmp_path / d / f"{name}.tsv" for d in ("forward", "backward"))
+        assert one.read_bytes() == other.read_bytes()
+    assert list(forward["metrics"]["fold"].unique()) == ["2", "10"]
+
+
+def test_what_aggregation_refuses(two_methods, tmp_path):
+    with pytest.raises(InputError, match=r"(?s)no values of 'peper'.*lcd, salt"):
+        aggregate(two_methods, tmp_path / "out", reference_method="peper")
+    with pytest.raises(InputError, match=r"(?s)occurs twice.*2 / P0 / lcd / mmd_all"):
+        aggregate([*two_methods, two_methods[0]], tmp_path / "out")
+    odd = write_values(tmp_path / "odd.tsv", "1", "lcd", "typo", {"P0": 1.0})
+    with pytest.raises(InputError, match="typo"):
+        aggregate([odd], tmp_path / "out")
+    write_tsv(pd.DataFrame({"a": [1]}), odd)
+    with pytest.raises(InputError, match=r"odd\.tsv"):
+        aggregate([odd], tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_chain_ranks_methods_as_it_should(fold, de_table, predictions, tmp_path):
+    """Multiplicative effects: SALT beats control; halves of the observed cells beat both."""
+    tables = []
+    for method, path in predictions.items():
+        table = tmp_path / f"{method}.tsv"
+        evaluate(fold, de_table, path, table, method=method)
+        tables.append(str(table))
+    summary = aggregate(tables, tmp_path / "out", reference_method="salt")["summary"]
+    for metric in ("mmd_top_de", "rmse_top_de", "energy_distance_all", "wasserstein1_top_de"):
+        median = summary[summary["metric"] == metric].set_index("method")["median"]
+        assert median["ceiling"] < median["salt"] < median["control"]

@@ -1,0 +1,114 @@
+"""The files of a simulated screen."""
+
+import hashlib
+import inspect
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import isspmatrix_csr
+
+import simulate_screen as script
+from lcd_core import simulator
+from lcd_core.errors import InputError
+
+SETTINGS = {
+    "genes": 40,
+    "targets": 5,
+    "doubles": 4,
+    "cells_per_condition": 6,
+    "control_cells": 9,
+    "kind": "knockdown",
+    "seed": 11,
+}
+
+
+def run(folder, **changes):
+    paths = {
+        "screen": folder / "screen.h5ad",
+        "effects": folder / "effects.tsv",
+        "modules": folder / "modules.gmt",
+    }
+    script.main(**{name: str(path) for name, path in paths.items()}, **(SETTINGS | changes))
+    return paths
+
+
+def test_screen_is_an_anndata_of_integer_counts(tmp_path) -> None:
+    screen = ad.read_h5ad(run(tmp_path)["screen"])
+    truth = simulator.simulate_screen(**SETTINGS)
+    assert isspmatrix_csr(screen.X)
+    assert screen.X.dtype == np.int32
+    np.testing.assert_array_equal(screen.X.toarray(), truth.counts)
+    assert list(screen.var_names) == list(truth.genes)
+    assert screen.obs_names.is_unique
+    assert isinstance(screen.obs["perturbation"].dtype, pd.CategoricalDtype)
+    assert list(screen.obs["perturbation"]) == truth.perturbations.tolist()
+    assert screen.obs["perturbation"].value_counts()["control"] == 9
+    assert screen.n_obs == 9 + 9 * 6
+
+
+def test_effects_are_the_edges_of_the_true_graph(tmp_path) -> None:
+    edges = pd.read_csv(run(tmp_path)["effects"], sep="\t")
+    truth = simulator.simulate_screen(**SETTINGS)
+    assert list(edges.columns) == ["cause", "effect", "weight", "sign"]
+    assert len(edges) == np.count_nonzero(truth.effects)
+    matrix = pd.DataFrame(0.0, index=list(truth.genes), columns=list(truth.genes))
+    for row in edges.itertuples():
+        matrix.loc[row.effect, row.cause] = row.weight
+    np.testing.assert_allclose(matrix, truth.effects, rtol=1e-5)
+    np.testing.assert_array_equal(edges["sign"], np.sign(edges["weight"]))
+
+
+def test_modules_are_a_gmt_of_simulated_genes(tmp_path) -> None:
+    paths = run(tmp_path)
+    genes = set(ad.read_h5ad(paths["screen"]).var_names)
+    rows = [line.split("\t") for line in paths["modules"].read_text().splitlines()]
+    modules = {name: members for name, _, *members in rows}
+    assert "SIM_RIBOSOME" in modules
+    assert all(gene.startswith(("RPL", "RPS")) for gene in modules["SIM_RIBOSOME"])
+    members = [gene for module in modules.values() for gene in module]
+    assert len(members) == len(set(members))
+    assert set(members) < genes
+
+
+def test_no_doubles_gives_a_screen_of_singles(tmp_path) -> None:
+    names = ad.read_h5ad(run(tmp_path, doubles=0)["screen"]).obs["perturbation"].unique()
+    assert len(names) == 6
+    assert not any("+" in name for name in names)
+
+
+def test_without_regulation_the_table_of_effects_is_empty(tmp_path) -> None:
+    edges = pd.read_csv(run(tmp_path, regulation_strength=0.0)["effects"], sep="\t")
+    assert list(edges.columns) == ["cause", "effect", "weight", "sign"]
+    assert edges.empty
+
+
+def test_same_seed_same_files(tmp_path) -> None:
+    def digests(folder, **changes):
+        folder.mkdir()
+        paths = run(folder, **changes).values()
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+    first = digests(tmp_path / "a")
+    assert first == digests(tmp_path / "b")
+    other = digests(tmp_path / "c", seed=12)
+    assert first[:2] != other[:2]
+
+
+def test_refused_settings_leave_no_files(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"simulation\.doubles"):
+        run(tmp_path, doubles=11)
+    assert not any(tmp_path.iterdir())
+
+
+def test_defaults_of_strengths_are_those_of_the_simulator() -> None:
+    own = inspect.signature(script.main).parameters
+    core = inspect.signature(simulator.simulate_screen).parameters
+    defaults = {
+        name: parameter.default
+        for name, parameter in own.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    assert defaults == {name: core[name].default for name in defaults}
+    assert defaults

@@ -1,0 +1,132 @@
+"""Drift network, score matching and the state transform."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lcd_core.drift import Drift, noise_levels, sinusoidal_positions
+from lcd_core.errors import InputError
+from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
+from lcd_core.states import StateTransform
+
+
+def small_drift(parameterization="plain"):
+    drift = Drift(
+        3, 2, noise_levels(), hidden=8, embedding_dimensions=4, parameterization=parameterization
+    ).double()
+    drift.reset(torch.Generator().manual_seed(0))
+    return drift
+
+
+@pytest.mark.parametrize("parameterization", ["plain", "linear_pull"])
+def test_drift_equals_written_out_network(parameterization):
+    drift = small_drift(parameterization)
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    membership = torch.tensor([[1.0, 1.0]])
+    level = 4
+    p = {k: v.detach().numpy() for k, v in drift.state_dict().items()}
+    alpha = 0.01 * (10 / 0.01) ** (level / 29)
+    e = p["embedding"].sum(axis=0)
+    frequency = np.exp(-math.log(1e4) * np.arange(32) / 31)
+    position = np.concatenate([np.sin(level * frequency), np.cos(level * frequency)])
+    time = np.tanh(p["time.0.weight"] @ position + p["time.0.bias"])
+    time = p["time.2.weight"] @ time + p["time.2.bias"]
+    shrunk = x.numpy() / math.sqrt(1 + alpha**2)
+    z = np.tanh(shrunk @ p["input.weight"].T + p["input.bias"] + time + p["embed_first.weight"] @ e)
+    z = np.tanh(z @ p["middle.weight"].T + p["middle.bias"] + p["embed_second.weight"] @ e)
+    h = z @ p["output.weight"].T + p["output.bias"]
+    if parameterization == "plain":
+        expected = h / alpha
+    else:
+        expected = ((shrunk - x.numpy()) / alpha - h) / alpha
+    np.testing.assert_allclose(drift(x, membership, level).detach(), expected, rtol=1e-5)
+
+
+def test_control_has_no_embedding_and_combinations_add():
+    drift = small_drift()
+    first, second = drift.condition_features(torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1]]))
+    assert torch.equal(first[0], torch.zeros(8, dtype=torch.float64))
+    torch.testing.assert_close(first[3], first[1] + first[2])
+    torch.testing.assert_close(second[3], second[1] + second[2])
+
+
+def test_noise_levels_and_positions():
+    alphas = noise_levels()
+    assert alphas[0].item() == pytest.approx(0.01)
+    assert alphas[-1].item() == pytest.approx(10.0)
+    ratios = alphas[1:] / alphas[:-1]
+    torch.testing.assert_close(ratios, ratios[:1].expand(29))
+    assert sinusoidal_positions(30, 16).unique(dim=0).shape == (30, 16)
+    with pytest.raises(InputError):
+        noise_levels(1)
+    with pytest.raises(InputError, match="unknown parameterization"):
+        small_drift("other")
+
+
+@pytest.mark.parametrize("conditions", ["single", "mixed"])
+@pytest.mark.parametrize("levels", ["single", "mixed"])
+def test_score_matching_learns_the_score_of_shifted_gaussians(conditions, levels):
+    """For N(m_q, 0.25 I) the score at level alpha is -(x - m_q) / (0.25 + alpha^2)."""
+    generator = torch.Generator().manual_seed(0)
+    means = torch.tensor([[0.0, 0.0], [1.5, 0.0], [0.0, -1.5]])
+    states = means[:, None] + 0.5 * torch.randn(3, 2000, 2, generator=generator)
+    membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    drift = Drift(2, 2, noise_levels(), hidden=64, embedding_dimensions=16)
+    settings = ScoreMatchingSettings(
+        steps=1200, batch_states=256, learning_rate=3e-3, weight_decay=0.01,
+        conditions_per_batch=conditions, levels_per_batch=levels, log_every=300,
+    )  # fmt: skip
+    log = fit_drift(drift, states, membership, settings, seed=0)
+    assert log.rows[-1]["loss"] < log.rows[0]["loss"]
+    level = 15
+    alpha = drift.alphas[level].item()
+    for q in range(3):
+        x = means[q] + torch.randn(200, 2, generator=generator)
+        expected = -(x - means[q]) / (0.25 + alpha**2)
+        learned = drift(x, membership[q : q + 1], level).detach()
+        error = (learned - expected).square().mean() / expected.square().mean()
+        assert error < 0.15
+
+
+def test_score_matching_checks_its_arguments():
+    drift = small_drift().float()
+    with pytest.raises(InputError, match="membership"):
+        fit_drift(drift, torch.zeros(2, 5, 3), torch.zeros(3, 2), ScoreMatchingSettings(), seed=0)
+    bad = ScoreMatchingSettings(levels_per_batch="both")
+    with pytest.raises(InputError, match="levels_per_batch"):
+        fit_drift(drift, torch.zeros(2, 5, 3), torch.zeros(2, 2), bad, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["identity", "log_rate"])
+def test_state_transform_standardises_and_inverts(kind):
+    generator = torch.Generator().manual_seed(0)
+    states = 3 * torch.randn(4, 500, 3, generator=generator, dtype=torch.float64)
+    eta = torch.tensor([1.0, 4.0, 20.0], dtype=torch.float64)
+    transform = StateTransform.fit(states, states[0], eta, kind=kind)
+    s = transform.forward(states)
+    torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
+    torch.testing.assert_close(s.flatten(0, 1).std(0), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
+    expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
+    torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
+
+
+def test_log_rate_collapses_far_negative_states():
+    states = torch.tensor([[[-500.0], [-40.0], [0.0], [3.0]]])
+    transform = StateTransform.fit(states, states[0], torch.ones(1), kind="log_rate")
+    s = transform.forward(states)[0, :, 0]
+    assert s[0] == s[1]
+    assert transform.rate(s[:1, None]).item() == pytest.approx(0.0, abs=1e-6)
+    assert torch.isfinite(transform.inverse(s[:, None] - 5)).all()
+
+
+def test_state_transform_refuses_constant_and_non_finite_states():
+    eta = torch.ones(2)
+    with pytest.raises(InputError, match="do not vary"):
+        StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta)
+    with pytest.raises(InputError, match="not finite"):
+        StateTransform.fit(torch.full((1, 4, 2), float("nan")), torch.zeros(4, 2), eta)
+    with pytest.raises(InputError, match="unknown state transform"):
+        StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta, kind="log")

@@ -1,0 +1,123 @@
+"""Scores of effect matrices against scikit-learn and hand counts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lcd_core.effect_scores import auroc, macro_f1, score_effects
+from lcd_core.errors import InputError
+
+metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the reference here")
+
+
+def random_pair(seed, d=12, rounded=False):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(d, d)) * (rng.random((d, d)) < 0.5)
+    estimate = truth + rng.normal(size=(d, d))
+    return (np.round(estimate, 1) if rounded else estimate), truth
+
+
+def off_diagonal(matrix):
+    return matrix[~np.eye(len(matrix), dtype=bool)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), rounded=st.booleans())
+def test_auroc_of_each_pair_agrees_with_scikit_learn(seed, rounded):
+    estimate, truth = random_pair(seed, rounded=rounded)
+    scores = score_effects(estimate, truth)
+    value, label = off_diagonal(estimate), np.sign(off_diagonal(truth))
+    pairs = {
+        "auroc_positive_negative": (value, 1, -1),
+        "auroc_positive_absent": (value, 1, 0),
+        "auroc_negative_absent": (-value, -1, 0),
+    }
+    expected = {}
+    for name, (confidence, first, second) in pairs.items():
+        of_pair = (label == first) | (label == second)
+        expected[name] = metrics.roc_auc_score(label[of_pair] == first, confidence[of_pair])
+        assert scores[name] == pytest.approx(expected[name], rel=1e-12)
+    assert scores["auroc"] == pytest.approx(np.mean(list(expected.values())), rel=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), k=st.integers(2, 132))
+def test_f1_and_correlation_agree_with_scikit_learn(seed, k):
+    estimate, truth = random_pair(seed)
+    scores = score_effects(estimate, truth, threshold=0.5, ks=[k])
+    value, true = off_diagonal(estimate), off_diagonal(truth)
+    label = np.sign(true)
+    called = np.where(value > 0.5, 1, np.where(value < -0.5, -1, 0))
+    every = {"average": "macro", "labels": [-1, 0, 1], "zero_division": 0}
+    assert scores["f1"] == pytest.approx(metrics.f1_score(label, called, **every))
+    top = sorted(range(len(value)), key=lambda i: -abs(value[i]))[:k]
+    strongest = np.zeros(len(value))
+    strongest[top] = np.sign(value[top])
+    assert scores[f"f1@{k}"] == pytest.approx(metrics.f1_score(label, strongest, **every))
+    among = metrics.f1_score(label[top], called[top], average="macro", zero_division=0)
+    assert scores[f"f1_among@{k}"] == pytest.approx(among)
+    assert scores[f"precision@{k}"] == pytest.approx(np.mean(true[top] != 0))
+    if np.ptp(true[top]) > 0:
+        expected = np.corrcoef(value[top], true[top])[0, 1]
+        assert scores[f"pearson@{k}"] == pytest.approx(expected)
+
+
+def test_hand_counted_example():
+    truth = np.array([[9.0, 2.0, 0.0], [-1.0, 9.0, 0.0], [0.0, 3.0, 9.0]])
+    estimate = np.array([[0.0, 1.0, 0.2], [-0.7, 0.0, 0.6], [0.1, -2.0, 0.0]])
+    scores = score_effects(estimate, truth, ks=[2, 3])
+    # positive 1.0, -2.0; negative -0.7; absent 0.2, 0.6, 0.1
+    assert scores["auroc_positive_negative"] == pytest.approx(1 / 2)
+    assert scores["auroc_positive_absent"] == pytest.approx(3 / 6)
+    assert scores["auroc_negative_absent"] == pytest.approx(1.0)
+    # called: +1, 0, -1, +1, 0, -1 against +1, 0, -1, 0, 0, +1
+    assert scores["f1"] == pytest.approx(np.mean([2 * 1 / 4, 2 * 1 / 3, 2 * 2 / 5]))
+    # strongest two: -2.0 (true +3) and 1.0 (true +2)
+    assert scores["precision@2"] == 1.0
+    assert scores["pearson@2"] == pytest.approx(-1.0)
+    assert scores["f1_among@2"] == pytest.approx(np.mean([2 * 1 / 3, 0.0]))
+    assert scores["precision@3"] == 1.0
+
+
+def test_truth_scores_perfectly_and_its_negative_is_the_mirror():
+    _, truth = random_pair(0)
+    links = int((off_diagonal(truth) != 0).sum())
+    perfect = score_effects(truth, truth, threshold=0.0, ks=[links])
+    for name in ("auroc", "f1", f"f1@{links}", f"pearson@{links}", f"precision@{links}"):
+        assert perfect[name] == pytest.approx(1.0)
+    assert score_effects(-truth, truth)["auroc"] == pytest.approx(0.0)
+
+
+def test_diagonal_has_no_influence():
+    estimate, truth = random_pair(1)
+    before = score_effects(estimate, truth, ks=[5])
+    np.fill_diagonal(estimate, 1e6)
+    np.fill_diagonal(truth, -7.0)
+    assert score_effects(estimate, truth, ks=[5]) == before
+
+
+def test_an_empty_class_gives_nan_and_not_a_score():
+    truth = np.ones((4, 4))
+    scores = score_effects(np.random.default_rng(0).normal(size=(4, 4)), truth)
+    assert np.isnan(scores["auroc"])
+    assert np.isnan(auroc(np.array([1.0]), np.array([])))
+
+
+def test_label_that_never_occurs_counts_zero():
+    assert macro_f1(np.array([1, 1]), np.array([1, 1]), (-1, 0, 1)) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "truth", "options", "words"),
+    [
+        (np.zeros((3, 2)), np.zeros((3, 2)), {}, "square"),
+        (np.zeros((3, 3)), np.zeros((4, 4)), {}, "equal size"),
+        (np.full((3, 3), np.nan), np.zeros((3, 3)), {}, "estimate is not finite"),
+        (np.zeros((3, 3)), np.zeros((3, 3)), {"threshold": -1.0}, "negative"),
+        (np.zeros((3, 3)), np.zeros((3, 3)), {"ks": [7]}, "k must lie between 1 and 6"),
+    ],
+)
+def test_bad_input_is_refused(estimate, truth, options, words):
+    with pytest.raises(InputError, match=words):
+        score_effects(estimate, truth, **options)

@@ -1,0 +1,140 @@
+"""Implicit priors: network, row-wise Adam against the dense one, and recovery of a known screen."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+from lcd_core.errors import InputError
+from lcd_core.prior import (
+    GeneratorLayout,
+    ImplicitPriors,
+    PriorSettings,
+    RowAdam,
+    fit_priors,
+    tempered_evidence,
+)
+from lcd_core.training import TrainingDiverged
+
+SMALL = PriorSettings(
+    latent_dimensions=4,
+    hidden=5,
+    blocks=2,
+    output_hidden=6,
+    output_blocks=1,
+    steps=60,
+    warmup_steps=5,
+    learning_rate=3e-3,
+    batch_cells=8,
+    monte_carlo_states=16,
+    log_every=20,
+)
+
+
+def test_generators_equal_written_out_networks():
+    layout = GeneratorLayout(SMALL, 3)
+    flat = layout.initial(2, torch.Generator().manual_seed(0))
+    flat += 0.1 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(2))
+    states = layout.generate(flat, noise)
+    for k in range(2):
+        p = {name: value[k] for name, value in layout.views(flat).items()}
+
+        def linear(z, name, p=p):
+            return z @ p[f"{name}.weight"] + p[f"{name}.bias"]
+
+        z = linear(noise[k], "input")
+        for name in ("block0", "block1"):
+            inner = linear(z, f"{name}a")
+            z = z + linear(inner * torch.sigmoid(inner), f"{name}b")
+        z = linear(z, "output")
+        inner = linear(z, "output_block0a")
+        z = z + linear(inner * torch.sigmoid(inner), "output_block0b")
+        torch.testing.assert_close(states[k], z)
+
+
+def test_row_adam_equals_dense_adam():
+    rng = np.random.default_rng(0)
+    start = torch.from_numpy(rng.normal(size=(4, 6)))
+    dense = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([dense], lr=0.01, betas=(0.0, 0.99), eps=1e-8)
+    rows = start.clone()
+    ours = RowAdam(rows, beta2=0.99)
+    for step in range(1, 301):
+        row = int(rng.integers(4))
+        gradient = torch.from_numpy(rng.normal(size=6) * rng.uniform(0.1, 10))
+        dense.grad = torch.zeros_like(dense)
+        dense.grad[row] = gradient
+        optimizer.step()
+        ours.step([row], gradient[None], step, 0.01)
+    torch.testing.assert_close(rows, dense.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_only_drawn_conditions_move():
+    counts = {q: torch.full((5, 3), i + 1) for i, q in enumerate("abc")}
+    settings = PriorSettings(**{**SMALL.__dict__, "steps": 1})
+    start = GeneratorLayout(settings, 3).initial(3, torch.Generator().manual_seed(4))
+    fitted, _ = fit_priors(counts, ["x", "y", "z"], torch.ones(3), settings, seed=4)
+    moved = (fitted.parameters != start).any(dim=1)
+    assert int(moved.sum()) == 1
+
+
+def test_tempered_evidence_equals_scipy():
+    logp = np.random.default_rng(0).normal(-50, 20, size=(5, 7))
+    for tau in (1.0, 20.0):
+        expected = (tau * (logsumexp(logp / tau, axis=1) - math.log(7))).sum()
+        assert tempered_evidence(torch.from_numpy(logp), tau).item() == pytest.approx(expected)
+
+
+def test_priors_recover_a_correlated_screen():
+    """Means and the correlation that no independent-gene model has are reproduced."""
+    rng = np.random.default_rng(0)
+    factor = rng.gamma(2.0, 1.0, size=(400, 1))
+    counts = {
+        "control": torch.from_numpy(rng.poisson(factor * [6.0, 6.0, 2.0])),
+        "A": torch.from_numpy(rng.poisson(factor * [1.0, 6.0, 8.0])),
+    }
+    # With three genes a temperature of 20 flattens every difference between states and collapses
+    # the prior; a single pair of genes needs the evidence itself.
+    settings = PriorSettings(
+        latent_dimensions=8, hidden=16, output_hidden=16, blocks=2, temperature=1.0,
+        steps=800, warmup_steps=40, learning_rate=3e-3, monte_carlo_states=200, log_every=100,
+    )  # fmt: skip
+    fitted, log = fit_priors(counts, ["x", "y", "z"], torch.full((3,), 4.0), settings, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for name, observed in counts.items():
+        generated = fitted.sample_counts(name, 4000, generator).double().numpy()
+        observed = observed.double().numpy()
+        np.testing.assert_allclose(generated.mean(0), observed.mean(0), rtol=0.15)
+        gap = np.corrcoef(generated.T)[0, 1] - np.corrcoef(observed.T)[0, 1]
+        assert abs(gap) < 0.15
+    assert log.rows[-1]["evidence"] > log.rows[0]["evidence"] + 1
+    assert (fitted.pi < 0.1).all()  # there is no zero inflation in these counts
+
+
+def test_same_seed_same_bits_and_saved_tensors(tmp_path):
+    counts = {"control": torch.arange(12).reshape(4, 3), "A": torch.ones(4, 3)}
+    fits = [fit_priors(counts, list("xyz"), torch.ones(3), SMALL, seed=7)[0] for _ in range(2)]
+    assert torch.equal(fits[0].parameters, fits[1].parameters)
+    fits[0].save(tmp_path)
+    again = ImplicitPriors.load(tmp_path)
+    assert (again.names, again.genes, again.settings) == (fits[0].names, fits[0].genes, SMALL)
+    a = fits[0].sample_counts("A", 5, torch.Generator().manual_seed(1))
+    b = again.sample_counts("A", 5, torch.Generator().manual_seed(1))
+    assert torch.equal(a, b)
+
+
+def test_divergence_is_one_clear_message():
+    counts = {"control": torch.full((4, 3), 5)}
+    settings = PriorSettings(**{**SMALL.__dict__, "learning_rate": 1e30, "warmup_steps": 0})
+    with pytest.raises(TrainingDiverged, match="training of the prior diverged at step"):
+        fit_priors(counts, list("xyz"), torch.ones(3), settings, seed=0)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(InputError, match="condition A needs counts of shape"):
+        fit_priors({"A": torch.ones(0, 3)}, list("xyz"), torch.ones(3), SMALL, seed=0)
+    with pytest.raises(InputError, match="eta needs one value per gene"):
+        fit_priors({"A": torch.ones(2, 3)}, list("xyz"), torch.ones(2), SMALL, seed=0)

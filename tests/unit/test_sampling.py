@@ -1,0 +1,63 @@
+"""The annealed sampler against its closed form on Gaussian data (method of Eq. 13)."""
+
+import pytest
+import torch
+
+from lcd_core.drift import noise_levels
+from lcd_core.sampling import SamplerSettings, gaussian_moments, sample_states
+
+
+class GaussianDrift:
+    """Exact noise-convolved score of N(mean, variance I); looks like a Drift to the sampler."""
+
+    def __init__(self, genes, mean, variance):
+        self.alphas = noise_levels()
+        self.embedding = torch.zeros(1, 1)
+        self.output = torch.nn.Linear(1, genes)
+        self.mean, self.variance = mean, variance
+
+    def condition_features(self, membership):
+        return membership, membership
+
+    def level_features(self):
+        return torch.zeros(30, 1)
+
+    def scaled(self, x, first, second, level_features, alpha):
+        return -alpha * (x - self.mean) / (self.variance + alpha**2)
+
+
+# Closed-form table for data N(2, 1): (step size, steps per level) -> mean, variance.
+TABLE = {
+    (1e-4, 500): (0.80, 12.3),
+    (1e-4, 100): (0.19, 5.3),
+    (1e-4, 20): (0.04, 2.0),
+    (0.01, 500): (2.00, 1.051),
+    (0.01, 100): (2.00, 1.319),
+    (0.01, 20): (1.74, 6.2),
+    (0.1, 500): (2.00, 1.005),
+    (0.1, 100): (2.00, 1.026),
+    (0.1, 20): (2.00, 1.144),
+    (1.0, 500): (2.00, 1.001),
+    (1.0, 100): (2.00, 1.004),
+    (1.0, 20): (2.00, 1.019),
+}
+
+
+@pytest.mark.parametrize(("key", "expected"), TABLE.items())
+def test_closed_form_reproduces_the_table(key, expected):
+    mean, variance = gaussian_moments(2.0, 1.0, noise_levels(), SamplerSettings(*key))
+    assert mean == pytest.approx(expected[0], abs=0.006)
+    assert variance == pytest.approx(expected[1], abs=0.06 if expected[1] >= 2 else 0.0006)
+
+
+@pytest.mark.parametrize("key", [(1.0, 20), (0.1, 20), (0.01, 20), (1e-4, 20)])
+def test_sampler_follows_the_closed_form(key):
+    settings = SamplerSettings(*key)
+    drift = GaussianDrift(50, 2.0, 1.0)
+    x = sample_states(
+        drift, torch.zeros(2000, 1), settings, torch.Generator().manual_seed(0)
+    ).double()
+    mean, variance = gaussian_moments(2.0, 1.0, drift.alphas, settings)
+    n = x.numel()
+    assert x.mean().item() == pytest.approx(mean, abs=5 * (variance / n) ** 0.5)
+    assert x.var().item() == pytest.approx(variance, rel=5 * (2 / n) ** 0.5)

@@ -1,0 +1,35 @@
+"""Methods beside LCD: same inputs, same contract."""
+
+
+def reference_inputs(wildcards):
+    """Training cells and names; the ceiling alone, which is no method, sees the held-out cells."""
+    folder = f"results/{CFG.run}/folds/{wildcards.fold}"
+    files = {
+        "train": f"{folder}/train.h5ad",
+        "test_perturbations": f"{folder}/test_perturbations.txt",
+    }
+    if wildcards.method == "ceiling":
+        files["test"] = f"{folder}/test.h5ad"
+    return files
+
+
+rule predict_reference:
+    input:
+        unpack(reference_inputs),
+    output:
+        prediction="<results>/folds/{fold}/predictions/{method}.h5ad",
+    log:
+        "<logs>/{fold}/predict_{method}.log",
+    benchmark:
+        "<benchmarks>/{fold}/predict_{method}.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        n_cells=CFG.prediction.cells,
+        seed=seed("predict"),
+        source=lambda wildcards: source(f"predict_{wildcards.method}"),
+    script:
+        "../scripts/predict_{wildcards.method}.py"
+
+
+ruleorder: predict_lcd > predict_reference

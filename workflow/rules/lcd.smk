@@ -1,0 +1,108 @@
+"""The latent causal diffusion of a fold: prior, drift, samples, and a check of both fits."""
+
+
+rule fit_prior:
+    input:
+        train="<results>/folds/{fold}/train.h5ad",
+    output:
+        weights="<results>/folds/{fold}/prior/prior.safetensors",
+        metadata="<results>/folds/{fold}/prior/prior.json",
+        training_log="<results>/folds/{fold}/prior/log.tsv",
+    log:
+        "<logs>/{fold}/fit_prior.log",
+    benchmark:
+        "<benchmarks>/{fold}/fit_prior.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        settings=settings("prior", leave_out=("samples",)),
+        seed=seed("prior"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("fit_prior"),
+    script:
+        "../scripts/fit_prior.py"
+
+
+rule fit_drift:
+    input:
+        prior="<results>/folds/{fold}/prior/prior.safetensors",
+        test_perturbations="<results>/folds/{fold}/test_perturbations.txt",
+    output:
+        weights="<results>/folds/{fold}/model/model.safetensors",
+        metadata="<results>/folds/{fold}/model/model.json",
+        training_log="<results>/folds/{fold}/model/log.tsv",
+    log:
+        "<logs>/{fold}/fit_drift.log",
+    benchmark:
+        "<benchmarks>/{fold}/fit_drift.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        settings=drift_settings("training"),
+        network=drift_settings("network"),
+        levels=drift_settings("levels"),
+        states=settings("states"),
+        samples=CFG.prior.samples,
+        seed=seed("drift"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("fit_drift"),
+    script:
+        "../scripts/fit_drift.py"
+
+
+rule predict_lcd:
+    input:
+        weights="<results>/folds/{fold}/model/model.safetensors",
+        metadata="<results>/folds/{fold}/model/model.json",
+        test_perturbations="<results>/folds/{fold}/test_perturbations.txt",
+    output:
+        prediction="<results>/folds/{fold}/predictions/lcd.h5ad",
+    log:
+        "<logs>/{fold}/predict_lcd.log",
+    benchmark:
+        "<benchmarks>/{fold}/predict_lcd.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        n_cells=CFG.prediction.cells,
+        draws_per_state=CFG.sampling.draws_per_state,
+        sampler=settings("sampling", leave_out=("preset", "draws_per_state")),
+        seed=seed("predict_lcd"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("predict_lcd"),
+    script:
+        "../scripts/predict_lcd.py"
+
+
+rule check_fits:
+    input:
+        train="<results>/folds/{fold}/train.h5ad",
+        prior="<results>/folds/{fold}/prior/prior.safetensors",
+        model="<results>/folds/{fold}/model/model.safetensors",
+    output:
+        table="<results>/folds/{fold}/checks/training_conditions.tsv",
+        genes="<results>/folds/{fold}/checks/genes.tsv",
+        states="<results>/folds/{fold}/checks/states.tsv",
+    log:
+        "<logs>/{fold}/check_fits.log",
+    benchmark:
+        "<benchmarks>/{fold}/check_fits.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        top_genes=CFG.evaluation.top_genes,
+        n_cells=CFG.evaluation.check_cells,
+        sampler=settings("sampling", leave_out=("preset", "draws_per_state")),
+        seed=seed("check_fits"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("check_fits"),
+    script:
+        "../scripts/check_fits.py"

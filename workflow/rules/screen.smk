@@ -1,0 +1,85 @@
+"""From a screen, simulated, given or downloaded, to a checked and filtered one."""
+
+
+def raw_screen(wildcards):
+    """The screen's file as the configuration names it."""
+    if CFG.screen.kind == "simulated":
+        return rules.simulate_screen.output.screen
+    if CFG.screen.kind == "download":
+        return f"downloads/{CFG.screen.download_name}"
+    return CFG.screen.path
+
+
+rule simulate_screen:
+    output:
+        screen="<results>/simulation/screen.h5ad",
+        effects="<results>/simulation/effects.tsv",
+        modules="<results>/simulation/modules.gmt",
+    log:
+        "<logs>/simulate_screen.log",
+    benchmark:
+        "<benchmarks>/simulate_screen.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **settings("simulation"),
+        seed=seed("simulation"),
+        source=source("simulate_screen"),
+    script:
+        "../scripts/simulate_screen.py"
+
+
+rule download_screen:
+    output:
+        screen="downloads/{name}.h5ad",
+    log:
+        "<logs>/download_screen/{name}.log",
+    conda:
+        "../../envs/core.yaml"
+    resources:
+        runtime=240,
+    params:
+        url=CFG.screen.url,
+        size=CFG.screen.size,
+        md5=CFG.screen.md5,
+        sha256=CFG.screen.sha256,
+    script:
+        "../scripts/download_screen.py"
+
+
+rule import_screen:
+    input:
+        raw=raw_screen,
+    output:
+        screen="<results>/screen/imported.h5ad",
+    log:
+        "<logs>/import_screen.log",
+    benchmark:
+        "<benchmarks>/import_screen.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **settings("screen", leave_out=("kind", "path", "url", "size", "md5", "sha256")),
+        source=source("import_screen"),
+    script:
+        "../scripts/import_screen.py"
+
+
+rule filter_screen:
+    input:
+        screen="<results>/screen/imported.h5ad",
+    output:
+        filtered="<results>/screen/filtered.h5ad",
+        table="<results>/screen/quality_control.tsv",
+        conditions="<results>/screen/conditions.tsv",
+    log:
+        "<logs>/filter_screen.log",
+    benchmark:
+        "<benchmarks>/filter_screen.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **settings("quality_control"),
+        source=source("filter_screen"),
+    script:
+        "../scripts/filter_screen.py"

@@ -1,0 +1,339 @@
+"""Figures of the fits: training, priors against observed counts, states, and reproduction."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+from numpy.typing import NDArray
+
+from pipeline.figures import (
+    BAND,
+    INK,
+    MUTED,
+    draw_column,
+    limits_of,
+    new_figure,
+    note,
+    save,
+    scale_distances,
+    style,
+    thinned,
+)
+from pipeline.looks import REFERENCES, flat_label, look
+from pipeline.tables import read_tsv
+
+SOURCES = ["control", "prior", "lcd", "halves"]
+DISTANCES = {"mmd_top_de": "MMD, top DE genes", "mmd_all": "MMD, all genes"}
+RECORDS = {
+    "loss": "Loss",
+    "evidence": "Log evidence\n[nats per cell]",
+    "gradient_norm": "Gradient norm\nbefore clipping",
+    "learning_rate": "Learning rate",
+}
+SETTLED = 0.1
+"""Share of the steps after which the axes of a training curve are fitted to it."""
+FOLD_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222"]
+DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
+FOLDS_LABELLED = 20
+
+
+def draw_training_conditions(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Distance of reproduced to observed training conditions, a group of columns per fold."""
+    merged = pd.concat([table.assign(fold=fold) for fold, table in tables.items()])
+    metrics = [name for name in DISTANCES if name in set(merged["metric"])]
+    sources = [name for name in SOURCES if name in set(merged["source"])]
+    if not metrics or not sources:
+        return note("There is no training condition beside the control.")
+    figure = new_figure(0.6 + 2.2 * len(metrics))
+    grid = figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, metric in zip(grid, metrics, strict=True):
+        draw_sources(axes, merged[merged["metric"] == metric], list(tables), sources)
+        axes.set_ylabel(DISTANCES[metric])
+    grid[-1].set_xticks(range(len(tables)), thinned(list(tables), FOLDS_LABELLED))
+    grid[-1].set_xlabel("Fold")
+    figure.legend(
+        handles=[Patch(facecolor=look(s).colour, label=flat_label(s)) for s in sources],
+        loc="outside upper center",
+        ncols=len(sources),
+    )
+    return figure
+
+
+def draw_sources(
+    axes: Axes, rows: pd.DataFrame, folds: Sequence[str], sources: Sequence[str]
+) -> None:
+    """Draw the groups of columns of one metric."""
+    step = 0.84 / len(sources)
+    groups = rows.groupby(["fold", "source"])["value"]
+    columns = {key: values.to_numpy(float) for key, values in groups}
+    for group, fold in enumerate(folds):
+        for index, source in enumerate(sources):
+            draw_column(
+                axes,
+                group + (index - (len(sources) - 1) / 2) * step,
+                columns.get((fold, source), []),
+                look(source).colour,
+                width=0.8 * step,
+                reference=source in REFERENCES,
+            )
+        if group:
+            axes.axvline(group - 0.5, color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
+    axes.set_xlim(-0.5, len(folds) - 0.5)
+    axes.tick_params(axis="x", length=0)
+    scale_distances(
+        axes, {str(source): own.to_numpy(float) for source, own in rows.groupby("source")["value"]}
+    )
+
+
+def draw_predictive_check(tables: Sequence[pd.DataFrame]) -> Figure:
+    """Observed and generated mean, variance and zero fraction of every gene and condition."""
+    merged = pd.concat(tables)
+    figure = new_figure(2.45)
+    grid = figure.subplots(1, 3)
+    drawn = [
+        draw_logarithmic(grid[0], merged, "mean", "Mean [counts per cell]"),
+        draw_logarithmic(grid[1], merged, "variance", "Variance [counts² per cell]"),
+        draw_linear(grid[2], merged, "zeros", "Fraction of zeros"),
+    ]
+    shared = LogNorm(1, max(10.0, *(np.asarray(part.get_array()).max() for part in drawn)))
+    for part in drawn:
+        part.set_norm(shared)
+    bar = figure.colorbar(drawn[0], ax=grid, shrink=0.75, pad=0.01, aspect=18)
+    bar.set_label("Pairs of gene and condition")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    bar.outline.set_visible(False)
+    return figure
+
+
+def draw_density(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> PolyCollection:
+    """Draw a hexagonal grid of counts with the diagonal; both axes share their limits."""
+    low, high = limits_of({"x": x, "y": y})
+    drawn = axes.hexbin(
+        x, y, gridsize=45, extent=(low, high, low, high), mincnt=1, cmap=DENSITY, linewidths=0.1
+    )
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.7)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    return drawn
+
+
+def draw_logarithmic(axes: Axes, table: pd.DataFrame, field: str, title: str) -> PolyCollection:
+    """Draw on logarithms, with zeros in a band of their own below the smallest positive value."""
+    pair = table[[f"observed_{field}", f"generated_{field}"]].dropna().to_numpy(float)
+    positive = pair[pair > 0]
+    smallest = float(np.log10(positive.min())) if len(positive) else 0.0
+    zero = np.floor(smallest) - 0.7
+    with np.errstate(divide="ignore"):
+        logarithms = np.where(pair > 0, np.log10(pair), zero)
+    drawn = draw_density(axes, logarithms[:, 0], logarithms[:, 1])
+    low, high = axes.get_xlim()
+    shift = np.log10(2)
+    for sign in (-1, 1):
+        axes.plot(
+            [low, high], [low + sign * shift, high + sign * shift],
+            color=MUTED, linewidth=0.6, linestyle=(0, (4, 3)),
+        )  # fmt: skip
+    first, last = int(np.ceil(smallest - 0.5)), int(np.floor(high))
+    decades = list(range(first, last + 1, max(1, -(-(last - first + 1) // 5))))
+    ticks, labels = [float(d) for d in decades], [f"$10^{{{d}}}$" for d in decades]
+    if (pair <= 0).any():
+        ticks, labels = [zero, *ticks], ["0", *labels]
+        edge = (zero + np.floor(smallest)) / 2
+        axes.axvspan(low, edge, color=BAND, linewidth=0, zorder=-1)
+        axes.axhspan(low, edge, color=BAND, linewidth=0, zorder=-1)
+    axes.set_xticks(ticks, labels)
+    axes.set_yticks(ticks, labels)
+    name_axes(axes, title)
+    return drawn
+
+
+def draw_linear(axes: Axes, table: pd.DataFrame, field: str, title: str) -> PolyCollection:
+    """Draw on the values themselves, fractions between 0 and 1."""
+    drawn = draw_density(
+        axes,
+        table[f"observed_{field}"].to_numpy(float),
+        table[f"generated_{field}"].to_numpy(float),
+    )
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+    name_axes(axes, title)
+    return drawn
+
+
+def name_axes(axes: Axes, title: str) -> None:
+    """Observed on x, generated on y."""
+    axes.set_title(title)
+    axes.set_xlabel("Observed")
+    axes.set_ylabel("Generated by prior")
+
+
+def draw_curves(priors: dict[str, pd.DataFrame], drifts: dict[str, pd.DataFrame]) -> Figure:
+    """Records of training, a row per quantity and a column per fit, a line per fold."""
+    figure = new_figure(5.6)
+    grid = figure.subplots(len(RECORDS), 2, sharex="col")
+    colours = fold_colours(list(priors))
+    for column, (title, logs) in enumerate({"Priors": priors, "Drift": drifts}.items()):
+        for row, (field, label) in enumerate(RECORDS.items()):
+            axes = grid[row, column]
+            if all(field not in log for log in logs.values()):
+                axes.text(
+                    0.5, 0.5, f"no {field}: the drift's loss\nis a score-matching error",
+                    transform=axes.transAxes, ha="center", va="center", color=MUTED,
+                )  # fmt: skip
+                axes.spines[:].set_visible(False)
+                axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+                continue
+            draw_record(axes, logs, field, colours)
+            axes.set_ylabel(label)
+        grid[0, column].set_title(title)
+        grid[-1, column].set_xlabel("Optimizer step")
+    figure.align_ylabels()
+    labelled = [name for name in thinned(list(priors), FOLDS_LABELLED) if name]
+    figure.legend(
+        handles=[Line2D([], [], color=colours[name], label=f"fold {name}") for name in labelled],
+        loc="outside upper center",
+        ncols=min(len(labelled), 8),
+    )
+    return figure
+
+
+def draw_record(
+    axes: Axes, logs: dict[str, pd.DataFrame], field: str, colours: dict[str, str]
+) -> None:
+    """Draw one quantity of all folds; the limits are those of the settled part of the curves."""
+    settled = []
+    for fold, log in logs.items():
+        axes.plot(log["step"], log[field], color=colours[fold], linewidth=0.9, alpha=0.85)
+        settled.append(log.loc[log["step"] >= SETTLED * log["step"].max(), field])
+    values = pd.concat(settled).to_numpy(float)
+    finite = values[np.isfinite(values)]
+    if field == "gradient_norm" and len(finite) and finite.min() > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(finite.min() / 1.5, finite.max() * 1.5)
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        if finite.max() / finite.min() < 30:  # less than two decades: label within them as well
+            axes.yaxis.set_major_locator(LogLocator(subs=[1, 3], numticks=6))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(limits_of({field: values}, margin=0.08))
+        axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def fold_colours(folds: Sequence[str]) -> dict[str, str]:
+    """One colour per fold; where they are many, shades in their order."""
+    if len(folds) <= len(FOLD_COLOURS):
+        return dict(zip(folds, FOLD_COLOURS, strict=False))
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(folds)))
+    return {fold: to_hex(shade) for fold, shade in zip(folds, shades, strict=True)}
+
+
+def draw_states(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Quantile ranges of standardised states, gene by gene, of prior and diffusion."""
+    figure = new_figure(4.2)
+    grid = figure.subplots(2, 1, sharex=True, sharey=True)
+    start, starts = 0, []
+    for table in tables.values():
+        by_source = {str(source): own.set_index("gene") for source, own in table.groupby("source")}
+        prior = by_source["prior"]
+        genes = (prior["q99"] - prior["q01"]).sort_values(kind="stable").index
+        for axes, source in zip(grid, ("prior", "lcd"), strict=True):
+            draw_ranges(axes, by_source[source].loc[genes], start, look(source).colour)
+        starts.append(start)
+        start += len(genes)
+    for axes, source in zip(grid, ("prior", "lcd"), strict=True):
+        axes.set_title("Prior" if source == "prior" else "Diffusion (LCD)")
+        for left in starts[1:]:
+            axes.axvline(left, color=MUTED, linewidth=0.6, linestyle=":")
+        axes.set_yscale("symlog", linthresh=3, linscale=1.5)
+        axes.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    furthest = max(float(t[["minimum", "maximum"]].abs().to_numpy().max()) for t in tables.values())
+    ticks = [0, 3, *(10.0**power for power in range(1, int(np.log10(max(furthest, 1))) + 1))]
+    grid[0].set_yticks(sorted({sign * tick for tick in ticks for sign in (-1, 1)}))
+    grid[0].yaxis.set_minor_locator(NullLocator())
+    grid[1].set_xlim(0, start)
+    middles = (np.array(starts) + np.array([*starts[1:], start])) / 2
+    grid[1].set_xticks(middles, thinned([f"fold {name}" for name in tables], FOLDS_LABELLED // 2))
+    grid[1].tick_params(axis="x", length=0)
+    grid[1].set_xlabel("Genes of each fold, by the prior's range from 1% to 99%")
+    figure.supylabel("Standardised state [standard deviations]", fontsize=8)
+    shades = {"median": 1.0, "25% to 75%": 0.75, "1% to 99%": 0.4, "minimum to maximum": 0.15}
+    figure.legend(
+        handles=[Patch(facecolor=INK, alpha=a, label=name) for name, a in shades.items()],
+        loc="outside upper center",
+        ncols=4,
+    )
+    return figure
+
+
+def draw_ranges(axes: Axes, quantiles: pd.DataFrame, start: int, colour: str) -> None:
+    """Draw nested ranges of one fold's genes, from ``start`` on."""
+    edges = np.arange(start, start + len(quantiles) + 1)
+    shades = [("minimum", "maximum", 0.15), ("q01", "q99", 0.3), ("q25", "q75", 0.55)]
+    for low, high, alpha in shades:
+        axes.fill_between(
+            edges,
+            np.append(quantiles[low], quantiles[low].iloc[-1]),
+            np.append(quantiles[high], quantiles[high].iloc[-1]),
+            step="post",
+            color=colour,
+            alpha=alpha,
+            linewidth=0,
+            rasterized=len(quantiles) > 500,
+        )
+    axes.stairs(quantiles["q50"], edges, baseline=None, color=INK, linewidth=0.8)
+
+
+def main(
+    *,
+    prior_logs: Sequence[str],
+    drift_logs: Sequence[str],
+    tables: Sequence[str],
+    genes: Sequence[str],
+    states: Sequence[str],
+    training_conditions: str,
+    predictive_check: str,
+    training_curves: str,
+    standardised_states: str,
+    folds: Sequence[str],
+) -> None:
+    """Draw the figures of the fits of all folds.
+
+    Parameters
+    ----------
+    prior_logs, drift_logs
+        Training tables, in the order of ``folds``.
+    tables, genes, states
+        Checks of the fits, in the order of ``folds``.
+    training_conditions, predictive_check, training_curves, standardised_states
+        The SVG files to write.
+    folds
+        Names of the folds.
+    """
+
+    def read(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+        names = {"perturbation": str, "gene": str, "source": str}
+        return {fold: read_tsv(path, dtype=names) for fold, path in zip(folds, paths, strict=True)}
+
+    with style():
+        save(draw_training_conditions(read(tables)), training_conditions)
+        save(draw_predictive_check(list(read(genes).values())), predictive_check)
+        save(draw_curves(read(prior_logs), read(drift_logs)), training_curves)
+        save(draw_states(read(states)), standardised_states)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

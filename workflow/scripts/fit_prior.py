@@ -1,0 +1,54 @@
+"""Inference step 1 of one fold: the implicit prior of every training condition."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lcd_core.measurement import rate_scale
+from lcd_core.prior import PriorSettings, fit_priors
+from pipeline.devices import choose_device
+from pipeline.screen import CONTROL, counts_by_condition, read_screen
+from pipeline.training_table import write_training_log
+
+
+def main(
+    *,
+    train: str,
+    weights: str,
+    metadata: str,
+    training_log: str,
+    settings: dict[str, Any],
+    seed: int,
+    device: str,
+) -> None:
+    """Fit the priors and write ``prior.safetensors`` (weights) and ``prior.json`` (metadata).
+
+    Parameters
+    ----------
+    train
+        Training cells of the fold.
+    settings
+        Fields of :class:`lcd_core.prior.PriorSettings`.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    """
+    screen = read_screen(train)
+    counts = {q: torch.from_numpy(y) for q, y in counts_by_condition(screen).items()}
+    eta = rate_scale(counts[CONTROL].numpy())
+    priors, log = fit_priors(
+        counts,
+        list(screen.var_names),
+        eta,
+        PriorSettings(**settings),
+        seed=seed,
+        device=choose_device(device),
+    )
+    write_training_log(log, training_log)
+    priors.save(Path(weights).parent)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

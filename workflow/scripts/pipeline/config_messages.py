@@ -1,0 +1,124 @@
+"""Words for the configuration: what a key accepts, and what is wrong with a value."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from lcd_core.errors import InputError
+
+Location = tuple[str | int, ...]
+
+TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+}
+EXPECTED = {
+    "string_type": "text is expected",
+    "tuple_type": "a list is expected",
+    "dict_type": "keys with values of their own are expected",
+    "model_type": "a section with keys of its own is expected",
+    "string_pattern_mismatch": "the text does not have the required form",
+    "string_too_short": "the text is empty",
+    "too_short": "the list is empty",
+}
+
+
+def type_label(key_schema: dict[str, Any]) -> str:
+    """Describe in words what a key accepts, from its JSON schema."""
+    if "anyOf" in key_schema:
+        labels = [type_label(part) for part in key_schema["anyOf"]]
+        return " or ".join(labels)
+    if "enum" in key_schema:
+        return "one of " + ", ".join(map(str, key_schema["enum"]))
+    kind = key_schema.get("type")
+    if kind == "null":
+        return "null"
+    if kind == "array":
+        items = type_label(key_schema["items"])
+        return f"list of {items.removeprefix('one of ')}"
+    if kind == "object":
+        return "mapping from columns to values"
+    bounds = [
+        f"{words} {key_schema[bound]}" for bound, words in BOUNDS.items() if bound in key_schema
+    ]
+    if "pattern" in key_schema:
+        bounds.append(f"of the form `{key_schema['pattern']}`")
+    return TYPES[str(kind)] + (f" ({', '.join(bounds)})" if bounds else "")
+
+
+def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path) -> InputError:
+    """Turn one of pydantic's errors into a message with place, value and remedy.
+
+    A validator can supply the words itself: ``what``, ``found``, ``field`` and ``remedy`` in the
+    context of its error.
+    """
+    location, kind = details["loc"], details["type"]
+    context = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        what, remedy = "unknown key", _home_of(location, model)
+    else:
+        expected = details["msg"].replace("Input should", "the value should")
+        what = context.get("what") or EXPECTED.get(kind, expected)
+        remedy = context.get("remedy") or _accepted(details, model)
+    return InputError(
+        what,
+        where=f"{path}, {context.get('field') or dotted(location)}",
+        found=context.get("found", repr(details["input"])),
+        remedy=remedy,
+    )
+
+
+def dotted(location: Location) -> str:
+    """Write a place in the configuration as ``section.key[index]``."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+
+
+def section_at(location: Location, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Find the model of a section; None where there is a key or nothing."""
+    found: Any = model
+    for part in location:
+        field = found.model_fields.get(part)
+        found = field.annotation if field is not None else None
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return None
+    return found  # type: ignore[no-any-return]
+
+
+def _home_of(location: Location, model: type[BaseModel]) -> str:
+    """Say which key was probably meant by an unknown one."""
+    name = str(location[-1])
+    section = section_at(location[:-1], model) or model
+    close = difflib.get_close_matches(name, section.model_fields, n=1, cutoff=0.7)
+    likely = [dotted((*location[:-1], key)) for key in close]
+    for other in model.model_fields:
+        inner = section_at((other,), model)
+        if inner is not None and name in inner.model_fields:
+            likely.append(dotted((other, name)))
+    if len(location) > 1 and name in model.model_fields:
+        likely.append(f"{name} at the top level")
+    if likely:
+        return f"did you mean {' or '.join(likely)}?"
+    return f"remove it; the keys here are {', '.join(section.model_fields)}"
+
+
+def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
+    """Say what a key accepts."""
+    names = tuple(part for part in details["loc"] if isinstance(part, str))
+    section = section_at(names, model)
+    if section is not None:
+        return f"give at least one of its keys, or leave it out: {', '.join(section.model_fields)}"
+    section = section_at(names[:-1], model) or model
+    key_schema = section.model_json_schema()["properties"][names[-1]]
+    choices = key_schema.get("enum") or key_schema.get("items", {}).get("enum", [])
+    close = difflib.get_close_matches(str(details["input"]), choices, n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}? " if close else ""
+    quote = "; quote a number to make it text" if details["type"] == "string_type" else ""
+    unit = f", in {key_schema['unit']}" if "unit" in key_schema else ""
+    return f"{hint}give: {type_label(key_schema)}{unit}{quote}"

@@ -1,0 +1,62 @@
+"""An effect matrix between named genes, as AnnData: causes x effects."""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+from numpy.typing import NDArray
+
+from lcd_core.errors import InputError
+from pipeline.screen import readable_h5ad
+
+
+def read_effects(path: str | Path) -> ad.AnnData:
+    """Read and check an effect matrix.
+
+    ``obs`` are causes, ``var`` effects, and ``X[j, i] = A[i, j]`` is the direct effect of cause j
+    on gene i. The causes are among the genes, and are all of them unless the file holds the
+    re-assembled effects of held-out causes. ``obs["perturbed"]`` says whether the model saw the
+    cause perturbed.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable, names are repeated, a cause is no modelled gene, or an effect
+        is not finite.
+    """
+    with readable_h5ad(path) as file:
+        effects = ad.io.read_elem(file["/"])
+    for axis, names in (("obs_names", effects.obs_names), ("var_names", effects.var_names)):
+        if not names.is_unique:
+            raise InputError(
+                "names must be unique", where=f"{path}, {axis}", found=names[names.duplicated()]
+            )
+    unknown = effects.obs_names.difference(effects.var_names)
+    if len(unknown):
+        raise InputError(
+            "causes are not among the genes", where=f"{path}, obs_names", found=unknown
+        )
+    effects.X = np.asarray(effects.X, dtype=np.float64)
+    causes, genes = np.nonzero(~np.isfinite(effects.X))
+    if len(causes):
+        raise InputError(
+            f"{len(causes)} effects are not finite",
+            where=f"{path}, X",
+            found=(
+                f"{effects.obs_names[j]} on {effects.var_names[i]}: {effects.X[j, i]}"
+                for j, i in zip(causes, genes, strict=True)
+            ),
+            remedy="look for a diverged training or limit responses that did not converge",
+        )
+    return effects
+
+
+def square_effects(effects: ad.AnnData, where: str) -> NDArray[np.float64]:
+    """Effect matrix A, ``A[i, j]`` the effect of gene j on gene i, with genes in ``var`` order."""
+    if effects.n_obs != effects.n_vars:
+        raise InputError(
+            "modules need the effects of every gene",
+            where=where,
+            found=f"{effects.n_obs} causes of {effects.n_vars} genes",
+        )
+    return np.asarray(effects[effects.var_names].X, dtype=np.float64).T

@@ -1,0 +1,179 @@
+"""Screens: the one place that reads and writes them, and the names of their perturbations.
+
+A screen is an AnnData with CSR ``int32`` counts in ``X`` (cells x genes), the perturbation of
+each cell in ``obs["perturbation"]`` and its number of counts over all genes of the imported file
+in ``obs["library_size"]``.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from lcd_core.errors import InputError
+from pipeline.files import atomic
+
+CONTROL = "control"
+SEPARATOR = "+"
+
+
+def targets_of(name: str) -> tuple[str, ...]:
+    """Return the targets of a perturbation's canonical name; none for the control."""
+    return () if name == CONTROL else tuple(name.split(SEPARATOR))
+
+
+def canonical_name(targets: Iterable[str]) -> str:
+    """Return the name of a set of targets: sorted and joined, or the control's if there are none.
+
+    Raises
+    ------
+    ValueError
+        If a target repeats, or has a name that could not be told apart afterwards.
+    """
+    names = sorted(targets)
+    if len(set(names)) < len(names):
+        raise ValueError(f"a target repeats in {names}")
+    for name in names:
+        if not name or name == CONTROL or SEPARATOR in name:
+            raise ValueError(f"{name!r} cannot be the name of a target")
+    return SEPARATOR.join(names) if names else CONTROL
+
+
+@contextmanager
+def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
+    """Open an h5ad file for reading; whatever is wrong with it becomes an :class:`InputError`."""
+    if not Path(path).exists():
+        raise InputError(
+            "the file does not exist",
+            where=str(path),
+            remedy="check the path; a relative one starts at the working directory",
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (InputError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # HDF5 and anndata have no common base for unreadable files
+        if not h5py.is_hdf5(path):
+            what = "not an HDF5 file, so not an h5ad file"
+        elif "truncated" in str(error):
+            what = "the h5ad file is truncated"
+        else:
+            what = "an HDF5 file that cannot be read as h5ad: damaged, or of another kind"
+        raise InputError(
+            what,
+            where=str(path),
+            found=f"{os.path.getsize(path):,} bytes; {first_line(error)}",
+            remedy="copy, download or make the file again",
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's first line, or its type where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def read_screen(path: str | Path) -> ad.AnnData:
+    """Read a screen that this pipeline wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or no screen.
+    """
+    with readable_h5ad(path) as file:
+        cells = ad.io.read_elem(file["/"])
+    found = None
+    if not isinstance(cells, ad.AnnData):
+        found = f"an HDF5 file of {', '.join(cells) or 'nothing'}"
+    elif not {"perturbation", "library_size"} <= set(cells.obs.columns):
+        found = f"obs columns: {', '.join(cells.obs.columns) or 'none'}"
+    elif not sparse.issparse(cells.X) or cells.X.dtype.kind not in "iu":
+        found = f"X: {type(cells.X).__name__} of {getattr(cells.X, 'dtype', 'nothing')}"
+    if found is not None:
+        raise InputError(
+            "not an imported screen: it needs sparse integer counts in X, and obs['perturbation'] "
+            "and obs['library_size']",
+            where=str(path),
+            found=found,
+            remedy="import the file first",
+        )
+    cells.X = sparse.csr_matrix(cells.X)
+    return cells
+
+
+def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:
+    """Write compressed; the same content gives the same bytes, and nothing partial remains.
+
+    The file is put together in memory: when a disk fills up under the HDF5 library it reports the
+    same failure many times over and crashes at the end, while a plain write raises one error.
+    """
+    image = io.BytesIO()
+    adata.strings_to_categoricals()
+    with h5py.File(image, "w") as file:
+        ad.io.write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+    with atomic(path) as temporary, open(temporary, "wb") as output:
+        output.write(image.getbuffer())
+
+
+def scaled_log1p(
+    counts: sparse.spmatrix | ArrayLike, totals: NDArray[np.float64], target_sum: float
+) -> sparse.csr_matrix:
+    """Scale every cell from its total to ``target_sum`` and take ``log1p``, keeping zeros sparse.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, (n, d).
+    totals
+        Counts per cell, (n,); a cell with total zero stays zero.
+    target_sum
+        Counts per cell afterwards.
+
+    Returns
+    -------
+    CSR ``float64``, (n, d).
+    """
+    scaled = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
+    factors = np.divide(target_sum, totals, out=np.zeros(scaled.shape[0]), where=totals > 0)
+    scaled.data *= np.repeat(factors, np.diff(scaled.indptr))
+    np.log1p(scaled.data, out=scaled.data)
+    return scaled
+
+
+def lognorm(counts: sparse.spmatrix | ArrayLike, target_sum: float = 1e4) -> NDArray[np.float32]:
+    """Scale every cell to ``target_sum`` counts over the given genes, then ``log1p``.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, (n, d), sparse or dense.
+    target_sum
+        Counts per cell afterwards.
+
+    Returns
+    -------
+    Dense ``float32``, (n, d); a cell without counts stays zero.
+    """
+    matrix = sparse.csr_matrix(counts)
+    totals = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+    return scaled_log1p(matrix, totals, target_sum).astype(np.float32).toarray()
+
+
+def counts_by_condition(screen: ad.AnnData) -> dict[str, NDArray[np.int32]]:
+    """Dense counts (cells, genes) of every condition, control first, then by name."""
+    labels = screen.obs["perturbation"].to_numpy(dtype=str)
+    names = sorted(set(labels), key=lambda name: (name != CONTROL, name))
+    return {name: screen.X[labels == name].toarray() for name in names}
+
+
+def read_names(path: str | Path) -> list[str]:
+    """Names in a text file, one a line; none in an empty file."""
+    return [line for line in Path(path).read_text().splitlines() if line]

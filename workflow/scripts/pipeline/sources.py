@@ -1,0 +1,56 @@
+"""A hash of the code that a rule runs, so that editing the code makes its results stale."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+LOCAL_PACKAGES = {"lcd_core": "lcd_core", "pipeline": "workflow/scripts/pipeline"}
+
+
+def source_hash(root: str | Path, script: str) -> str:
+    """Hash the script and all modules of this project that it imports, directly or not.
+
+    The content counts, not the modification time: touching a file or switching branches and back
+    changes nothing.
+    """
+    digest = blake2b(digest_size=8)
+    for path in sorted(_closure(Path(root), Path(root) / script)):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _closure(root: Path, start: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += _local_imports(root, path)
+    return found
+
+
+@cache
+def _local_imports(root: Path, path: Path) -> list[Path]:
+    files = []
+    for module in _imported_modules(ast.parse(path.read_bytes())):
+        package, _, rest = module.partition(".")
+        if package not in LOCAL_PACKAGES:
+            continue
+        folder = root / LOCAL_PACKAGES[package]
+        files.append(folder / "__init__.py")
+        if rest and (folder / f"{rest}.py").exists():
+            files.append(folder / f"{rest}.py")
+    return files
+
+
+def _imported_modules(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

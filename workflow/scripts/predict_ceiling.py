@@ -1,0 +1,47 @@
+"""The noise ceiling: half of the observed cells predict the other half."""
+
+import numpy as np
+
+from lcd_core.errors import InputError
+from pipeline.predictions import (
+    draw_rows,
+    labels_of,
+    read_test_perturbations,
+    write_prediction,
+)
+from pipeline.screen import read_screen
+
+
+def main(
+    *, train: str, test: str, test_perturbations: str, prediction: str, n_cells: int, seed: int
+) -> None:
+    """Write half of the held-out cells of each test perturbation, at most ``n_cells``.
+
+    They keep their names, by which the evaluation leaves them out of what it compares with.
+    """
+    genes = read_screen(train).var_names
+    cells = read_screen(test)
+    if not cells.var_names.equals(genes):
+        raise InputError("genes differ from those of the training cells", where=test)
+    labels = labels_of(cells)
+    drawn = []
+    for name in read_test_perturbations(test_perturbations):
+        rows = np.flatnonzero(labels == name)
+        if len(rows) < 4:
+            raise InputError(
+                "halves of two cells each need at least four cells",
+                where=f"{test}, obs['perturbation']",
+                found=f"{name}: {len(rows)} cells",
+                remedy="raise the least number of cells per perturbation",
+            )
+        drawn.append(draw_rows(rows, min(n_cells, len(rows) // 2), seed, name))
+    kept = np.concatenate(drawn)
+    write_prediction(
+        prediction, "ceiling", labels[kept], genes, cells.obs_names[kept], cells.X[kept]
+    )
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])
