@@ -106,7 +106,8 @@ class FlowSolver:
 
     From the largest noise level down to the final one, ``steps_per_level`` times
     ``s <- s + step_size * alpha^2 f(s; alpha)``. At small alpha the steps are short, so the end
-    is the fixed point of a level at which the flow could still follow, not exactly the last one.
+    is near the fixed point of a level at which the flow could still follow, not of the last one;
+    along nearly flat directions of a learned drift the two can lie far apart.
     """
 
     step_size: float = 1.0

@@ -187,7 +187,7 @@ class _LogLikelihood(torch.autograd.Function):
         return logp
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         rate_slope, slope, sigmoid_minus_z, logit_pi, features = ctx.saved_tensors
         d = slope.shape[-1]
@@ -226,7 +226,8 @@ def log_likelihood(
         Shape (..., B, M), in nats. Runs in the dtype of ``x``; keep float32 or better (counts in
         the thousands times logarithms do not survive bf16 or tf32).
     """
-    return cast(Tensor, _LogLikelihood.apply(x, logit_pi, eta, features, constant))
+    logp = _LogLikelihood.apply(x, logit_pi, eta, features, constant)  # type: ignore[no-untyped-call]
+    return cast(Tensor, logp)
 
 
 def log_evidence(logp: Tensor) -> Tensor:

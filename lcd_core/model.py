@@ -132,6 +132,7 @@ class LCD:
             "transform.mean": self.transform.mean,
             "transform.scale": self.transform.scale,
             "transform.eta": self.transform.eta,
+            "transform.ceiling": self.transform.ceiling,
             "pi": self.pi,
         }
         metadata: dict[str, Any] = {
@@ -164,6 +165,7 @@ class LCD:
             tensors["transform.mean"],
             tensors["transform.scale"],
             tensors["transform.eta"],
+            tensors["transform.ceiling"],
             metadata["transform"]["pseudocount"],
         )
         return cls(

@@ -117,7 +117,7 @@ def fit_drift(
         )
         loss = (scaled + noise).square().sum(dim=1).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         rate = cosine_learning_rate(
             index, settings.learning_rate, settings.steps, settings.warmup_steps
         )

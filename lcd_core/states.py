@@ -28,6 +28,10 @@ class StateTransform:
         Control mean and standard deviation over all training samples, of ``u``; shape (d,).
     eta
         Rate scale, shape (d,).
+    ceiling
+        Largest ``u`` of each gene among the training samples, shape (d,). ``log_rate`` is not
+        inverted beyond it: the exponential would turn a small overshoot of the sampler into a
+        count that no cell has.
     pseudocount
         Rate added inside the logarithm, in counts.
     """
@@ -36,6 +40,7 @@ class StateTransform:
     mean: Tensor
     scale: Tensor
     eta: Tensor
+    ceiling: Tensor
     pseudocount: float = 0.1
 
     @classmethod
@@ -67,7 +72,7 @@ class StateTransform:
             raise InputError(
                 "states are not finite", found=f"{(~torch.isfinite(states)).sum()} values"
             )
-        raw = cls(kind, torch.zeros(()), torch.ones(()), eta, pseudocount)
+        raw = cls(kind, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf), pseudocount)
         u = raw.forward(states).flatten(end_dim=-2).double()
         scale = u.std(dim=0)
         if (scale == 0).any():
@@ -77,7 +82,9 @@ class StateTransform:
                 remedy="drop genes without variance before fitting",
             )
         mean = raw.forward(control).double().mean(dim=0)
-        return cls(kind, mean.to(states), scale.to(states), eta.to(states), pseudocount)
+        highest = u.max(dim=0).values
+        mean, scale, eta, ceiling = (part.to(states) for part in (mean, scale, eta, highest))
+        return cls(kind, mean, scale, eta, ceiling, pseudocount)
 
     def forward(self, x: Tensor) -> Tensor:
         """Model coordinates of states ``x`` (..., d)."""
@@ -103,13 +110,13 @@ class StateTransform:
         u = self.mean + self.scale * s
         if self.kind == "identity":
             return rates(u, self.eta)
-        return (torch.exp(u) - self.pseudocount).clamp(min=0.0)
+        return (torch.exp(torch.minimum(u, self.ceiling)) - self.pseudocount).clamp(min=0.0)
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "StateTransform":
         """The same map on another device or in another dtype."""
-        moved = (t.to(device=device, dtype=dtype) for t in (self.mean, self.scale, self.eta))
-        mean, scale, eta = moved
-        return StateTransform(self.kind, mean, scale, eta, self.pseudocount)
+        parts = (self.mean, self.scale, self.eta, self.ceiling)
+        mean, scale, eta, ceiling = (part.to(device=device, dtype=dtype) for part in parts)
+        return StateTransform(self.kind, mean, scale, eta, ceiling, self.pseudocount)
 
     def _log_rate(self, x: Tensor) -> Tensor:
         # logaddexp keeps the pseudocount exact where the rate vanishes

@@ -506,7 +506,7 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
     (tmp_path / "p.html").write_text(content, encoding="utf-8")
     row = parse(tmp_path / "p.html").rows[1]
     assert [text for _, _, text in row] == [
-        "a<b>", "1", "1", "0", "100%", "−0.00123", "–", "–", "fewer than 5 & so on",
+        "a<b>", "1", "1", "0", "100%", "−0.001235", "–", "–", "fewer than 5 & so on",
     ]  # fmt: skip
     assert row[6][1] == ""  # sorts last
     assert "<b>" not in content

@@ -116,6 +116,8 @@ def test_state_transform_standardises_and_inverts(kind):
 def test_log_rate_collapses_far_negative_states():
     states = torch.tensor([[[-500.0], [-40.0], [0.0], [3.0]]])
     transform = StateTransform.fit(states, states[0], torch.ones(1), kind="log_rate")
+    highest = torch.nn.functional.softplus(torch.tensor(3.0)).item()
+    assert transform.rate(torch.full((1, 1), 50.0)).item() == pytest.approx(highest, rel=1e-5)
     s = transform.forward(states)[0, :, 0]
     assert s[0] == s[1]
     assert transform.rate(s[:1, None]).item() == pytest.approx(0.0, abs=1e-6)

@@ -21,6 +21,7 @@ from pipeline.figures import (
     save,
     scale_distances,
     style,
+    width_of,
 )
 from pipeline.looks import REFERENCES, flat_label, in_order, look
 from pipeline.predictions import LAYER, labels_of, read_prediction
@@ -56,7 +57,7 @@ def draw_distances(metrics: pd.DataFrame, top_genes: int) -> Figure:
     columns = columns_of(metrics, DISTANCE)
     if not columns:
         return not_computed(DISTANCE)
-    figure = new_figure(3.3)
+    figure = new_figure(3.3, width_of(len(columns)))
     axes = figure.subplots()
     draw_methods(axes, columns)
     scale_distances(axes, columns)
@@ -74,7 +75,8 @@ def draw_means(metrics: pd.DataFrame, top_genes: int) -> Figure:
     computed = {name: columns for name, columns in computed.items() if columns}
     if not computed:
         return not_computed(*panels)
-    figure = new_figure(0.5 + 2.1 * len(computed))
+    widest = max(map(len, computed.values()))
+    figure = new_figure(0.5 + 2.1 * len(computed), width_of(widest))
     grid = figure.subplots(len(computed), 1, squeeze=False)[:, 0]
     for axes, (name, columns) in zip(grid, computed.items(), strict=True):
         draw_methods(axes, columns, number=".3f" if name == "rmse_top_de" else ".4f")

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from pipeline.figures import (
@@ -227,6 +227,7 @@ def draw_record(
         axes.set_ylim(limits_of({field: values}, margin=0.08))
         axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 

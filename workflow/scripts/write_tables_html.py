@@ -64,11 +64,11 @@ class Column(NamedTuple):
 
 
 def number(value: object) -> str:
-    """Three significant digits; a dash where there is no number."""
+    """Four significant digits; a dash where there is no number."""
     figure = float(str(value))
     if math.isnan(figure):
         return "–"
-    return f"{figure:.3g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
+    return f"{figure:#.4g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
 
 
 def count(value: object) -> str:

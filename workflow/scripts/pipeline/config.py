@@ -278,7 +278,7 @@ class Screen(Section):
 class Simulation(Section):
     """The simulated screen; read only where `screen.kind` is `simulated`."""
 
-    genes: int = key(80, "Genes.", source=PIPELINE, unit="genes", ge=10)
+    genes: int = key(80, "Genes.", source=PIPELINE, unit="genes", ge=36, le=256)
     targets: int = key(12, "Genes that are perturbed singly.", source=PIPELINE, unit="genes", ge=1)
     doubles: int = key(
         18, "Pairs of these that are perturbed together.", source=PIPELINE, unit="pairs", ge=0

@@ -23,6 +23,9 @@ from pipeline.looks import REFERENCES, in_order, kind, look
 WIDTH = 7.2
 """Width of a figure in inches: two columns of a journal page."""
 
+FEWEST_IN_A_BOX = 5
+"""Values from which on a column gets a box."""
+
 INK = "#222222"
 MUTED = "#6E6E6E"
 BAND = "#EFEFEF"
@@ -74,6 +77,11 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def width_of(columns: int) -> float:
+    """Width in inches of a figure with so many methods side by side."""
+    return min(WIDTH, 1.0 + 1.1 * max(columns, 2))
+
+
 def note(message: str) -> Figure:
     """Return a figure that says why there is nothing to show."""
     figure = new_figure(1.0)
@@ -90,7 +98,10 @@ def draw_column(
     width: float = 0.7,
     reference: bool = False,
 ) -> None:
-    """Draw one dot per value, and a box of median, quartiles and whiskers of 1.5 IQR.
+    """Draw one dot per value and, where there are enough, a box of median and quartiles.
+
+    Whiskers reach the farthest values within 1.5 interquartile ranges. A few values have no
+    quartiles worth the name: they get a line at their median, and a single one no more than a dot.
 
     Parameters
     ----------
@@ -115,7 +126,7 @@ def draw_column(
     axes.scatter(
         position + (offsets if n > 1 else 0),
         finite,
-        s=float(np.clip(120 / n, 1.5, 14)),
+        s=float(np.clip(150 / n, 1.5, 14)),
         facecolors="none" if reference else colour,
         edgecolors=colour,
         linewidths=0.6 if reference else 0,
@@ -123,6 +134,11 @@ def draw_column(
         rasterized=n > 1000,
         zorder=2,
     )
+    if 1 < n < FEWEST_IN_A_BOX:
+        ends = position + np.array([-0.3, 0.3]) * width
+        axes.plot(ends, [np.median(finite)] * 2, color=INK, linewidth=1.8, zorder=3)
+    if n < FEWEST_IN_A_BOX:
+        return
     line = {"color": INK, "linewidth": 0.8}
     axes.boxplot(
         [finite],
