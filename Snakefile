@@ -14,6 +14,9 @@ if not workflow.configfiles:
 include: "workflow/rules/common.smk"
 
 
+report: "workflow/report/workflow.rst"
+
+
 pathvars:
     results=f"results/{CFG.run}",
     logs=f"logs/{CFG.run}",
@@ -25,6 +28,8 @@ include: "workflow/rules/folds.smk"
 include: "workflow/rules/lcd.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/linear_systems.smk"
 
 
 rule all:

@@ -72,7 +72,9 @@ class StateTransform:
             raise InputError(
                 "states are not finite", found=f"{(~torch.isfinite(states)).sum()} values"
             )
-        raw = cls(kind, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf), pseudocount)
+        raw = cls(
+            kind, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf), pseudocount
+        )
         u = raw.forward(states).flatten(end_dim=-2).double()
         scale = u.std(dim=0)
         if (scale == 0).any():

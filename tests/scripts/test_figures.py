@@ -97,7 +97,7 @@ def checks(rng, genes, conditions):
         ],
         columns=["perturbation", "source", "metric", "value"],
     )
-    rates = rng.lognormal(-1, 2, len(genes))
+    rates = rng.lognormal(-1, 3, len(genes))
     tables = [
         check_fits.gene_table(name, genes, rng.poisson(rates, (60, len(genes))), generated)
         for name in conditions
@@ -320,6 +320,16 @@ def test_a_figure_without_its_metric_says_so():
         assert "no pair" in benchmark.draw_pairs(alone, pd.DataFrame()).texts[0].get_text()
 
 
+def test_a_method_without_any_defined_value_is_marked():
+    table = metrics_table({"1": ["A+B", "A+C"]})
+    table.loc[table["method"] == "salt", "value"] = np.nan
+    with style():
+        drawn = [text.get_text() for text in benchmark.draw_distances(table, 20).axes[0].texts]
+        assert drawn.count("undefined") == 1
+        benchmark.draw_pairs(table, aggregate_metrics.win_rate_table(table, "lcd"))
+        assert "LCD" in benchmark.draw_means(table, 20).axes[0].get_xticklabels()[-2].get_text()
+
+
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of drawn texts whose boxes overlap."""
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -385,18 +395,28 @@ def test_axis_is_linear_until_values_span_an_order_of_magnitude():
     assert linear_threshold({"a": [-0.001, -0.002], "b": [np.nan]}) is None
     assert linear_threshold({"a": [-0.001], "b": [0.02, 0.3], "c": [0.01]}) == pytest.approx(1e-2)
     assert linear_threshold({"a": [0.01], "b": [0.02], "ceiling": [1e-5]}) is None
+    # Negative values show the scatter of the estimate, below which nothing is told apart.
+    assert linear_threshold({"a": [0.0004], "b": [0.03], "ceiling": [-0.003]}) is None
+    assert linear_threshold({"a": [0.0004], "b": [0.3], "ceiling": [-0.003]}) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("largest", [0.03, 3.0])  # linear, logarithmic
 def test_every_distance_lies_inside_the_axis(largest):
-    columns = {"control": [0.01, largest], "salt": [0.004, 0.009], "ceiling": [-0.02, 0.0001]}
+    columns = {"control": [0.05, largest], "salt": [0.004, 0.009], "ceiling": [-0.02, 0.0001]}
     axes = Figure().subplots()
     draw_methods(axes, columns)
     scale_distances(axes, columns)
     low, high = axes.get_ylim()
     assert low < -0.02
-    assert high > largest
+    assert high > max(largest, 0.05)
     assert axes.get_yscale() == ("linear" if largest < 1 else "symlog")
+
+
+def test_long_training_tables_are_averaged_over_consecutive_rows(monkeypatch):
+    monkeypatch.setattr(training, "POINTS", 2)
+    log = pd.DataFrame({"step": [10, 20, 30, 40, 50], "loss": [1.0, 2, 6, 4, 8]})
+    assert training.condensed(log).to_dict("list") == {"step": [30, 50], "loss": [3, 6]}
+    assert training.condensed(log.head(2)).to_dict("list") == {"step": [10, 20], "loss": [1, 2]}
 
 
 def test_labels_are_thinned_evenly():

@@ -17,7 +17,9 @@ from lcd_core.states import StateTransform
 def model():
     drift = Drift(4, 3, noise_levels(), hidden=8, embedding_dimensions=4)
     drift.reset(torch.Generator().manual_seed(0))
-    transform = StateTransform("log_rate", torch.zeros(4), torch.ones(4), torch.full((4,), 2.0), torch.full((4,), 4.0))
+    transform = StateTransform(
+        "log_rate", torch.zeros(4), torch.ones(4), torch.full((4,), 2.0), torch.full((4,), 4.0)
+    )
     return LCD(list("wxyz"), ["A", "B", "C"], drift, transform, torch.full((4,), 0.1), ["A", "B"])
 
 

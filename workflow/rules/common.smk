@@ -59,14 +59,14 @@ NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterizatio
 LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
 
 
-def drift_settings(part):
+def drift_settings(part, section="drift"):
     """Settings of the drift's `network`, of its noise `levels`, or of its `training`."""
-    values = settings("drift")
+    values = settings(section)
     if part == "network":
         return {key: values[key] for key in NETWORK}
     if part == "levels":
         return {argument: values[key] for key, argument in LEVELS.items()}
-    return settings("drift", leave_out=(*NETWORK, *LEVELS))
+    return settings(section, leave_out=(*NETWORK, *LEVELS))
 
 
 def source(script):
@@ -75,8 +75,15 @@ def source(script):
 
 
 def final_files():
-    """What the target `all` makes."""
-    return [
-        *rules.aggregate_metrics.output,
-        collect(rules.check_fits.output, fold=FOLDS),
-    ]
+    """What the target `all` makes: the results of the analyses that were asked for."""
+    files = []
+    if "benchmark" in CFG.analyses:
+        files += [
+            *rules.aggregate_metrics.output,
+            *rules.draw_benchmark_figures.output,
+            *rules.draw_training_figures.output,
+            *rules.write_tables_html.output,
+        ]
+    if "linear_systems" in CFG.analyses:
+        files += [*rules.aggregate_linear_systems.output, *rules.draw_linear_figures.output]
+    return files

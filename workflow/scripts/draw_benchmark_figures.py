@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from lcd_core.errors import InputError
@@ -109,9 +110,7 @@ def draw_pairs(metrics: pd.DataFrame, win_rates: pd.DataFrame) -> Figure:
     n_rows = -(-len(others) // PANELS_PER_ROW)
     width = WIDTH / PANELS_PER_ROW * min(len(others), PANELS_PER_ROW)
     figure = new_figure(0.3 + 2.05 * n_rows, width + 0.2)
-    grid = figure.subplots(
-        n_rows, min(len(others), PANELS_PER_ROW), squeeze=False, sharex=True, sharey=True
-    )
+    grid = figure.subplots(n_rows, min(len(others), PANELS_PER_ROW), squeeze=False)
     for axes, other in zip(grid.flat, others, strict=False):
         draw_pair(axes, scaled, other, win_rates)
     for axes in grid.flat[len(others) :]:
@@ -124,8 +123,10 @@ def draw_pairs(metrics: pd.DataFrame, win_rates: pd.DataFrame) -> Figure:
 def draw_pair(axes: Axes, scaled: pd.DataFrame, other: str, win_rates: pd.DataFrame) -> None:
     """Draw one panel: the other method on x, the model on y."""
     x, y = scaled[other].to_numpy(), scaled[MODEL].to_numpy()
-    axes.fill_between([-0.06, 1.06], [-0.06, 1.06], -0.06, color=BAND, linewidth=0, zorder=0)
-    axes.plot([-0.06, 1.06], [-0.06, 1.06], color=MUTED, linewidth=0.7, zorder=1)
+    high = max([0.02, *x, *y]) * 1.06  # the worst methods would squeeze the others into a corner
+    ends = [-0.06 * high, high]
+    axes.fill_between(ends, ends, ends[0], color=BAND, linewidth=0, zorder=0)
+    axes.plot(ends, ends, color=MUTED, linewidth=0.7, zorder=1)
     axes.scatter(
         x,
         y,
@@ -148,10 +149,10 @@ def draw_pair(axes: Axes, scaled: pd.DataFrame, other: str, win_rates: pd.DataFr
         title += f"\nLCD wins {wins} of {n}{share}"
     axes.set_title(title, fontsize=7.5)
     axes.set_xlabel(f"{flat_label(other)},\nnormalised MMD")
-    axes.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06), aspect="equal")
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.tick_params(labelbottom=True)
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def choose_perturbation(metrics: pd.DataFrame) -> tuple[str, str] | None:
@@ -244,6 +245,14 @@ def draw_boxes(axes: Axes, frame: pd.DataFrame, name: str, index: int, count: in
         whiskerprops=line,
         capprops={"linewidth": 0},
         medianprops={"color": INK, "linewidth": 1.3},
+        showmeans=True,  # of sparse genes most boxes lie at zero, their means do not
+        meanprops={
+            "marker": "o",
+            "markersize": 3,
+            "markerfacecolor": fill(name),
+            "markeredgecolor": INK,
+            "markeredgewidth": 0.5,
+        },
     )
 
 

@@ -40,9 +40,13 @@ RECORDS = {
 }
 SETTLED = 0.1
 """Share of the steps after which the axes of a training curve are fitted to it."""
+POINTS = 200
+"""Points of a training curve; of more the lines of several folds could not be told apart."""
 FOLD_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222"]
 DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
 FOLDS_LABELLED = 20
+LINEAR_STATES = 15
+"""Standardised states beyond which their axis becomes logarithmic."""
 
 
 def draw_training_conditions(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -129,7 +133,7 @@ def draw_logarithmic(axes: Axes, table: pd.DataFrame, field: str, title: str) ->
     pair = table[[f"observed_{field}", f"generated_{field}"]].dropna().to_numpy(float)
     positive = pair[pair > 0]
     smallest = float(np.log10(positive.min())) if len(positive) else 0.0
-    zero = np.floor(smallest) - 0.7
+    zero = smallest - 0.8
     with np.errstate(divide="ignore"):
         logarithms = np.where(pair > 0, np.log10(pair), zero)
     drawn = draw_density(axes, logarithms[:, 0], logarithms[:, 1])
@@ -140,12 +144,12 @@ def draw_logarithmic(axes: Axes, table: pd.DataFrame, field: str, title: str) ->
             [low, high], [low + sign * shift, high + sign * shift],
             color=MUTED, linewidth=0.6, linestyle=(0, (4, 3)),
         )  # fmt: skip
-    first, last = int(np.ceil(smallest - 0.5)), int(np.floor(high))
-    decades = list(range(first, last + 1, max(1, -(-(last - first + 1) // 5))))
+    first, last = int(np.ceil(smallest - 0.1)), int(np.floor(high))
+    decades = list(range(first, last + 1, 1 + (last - first) // 4))
     ticks, labels = [float(d) for d in decades], [f"$10^{{{d}}}$" for d in decades]
     if (pair <= 0).any():
         ticks, labels = [zero, *ticks], ["0", *labels]
-        edge = (zero + np.floor(smallest)) / 2
+        edge = smallest - 0.4
         axes.axvspan(low, edge, color=BAND, linewidth=0, zorder=-1)
         axes.axhspan(low, edge, color=BAND, linewidth=0, zorder=-1)
     axes.set_xticks(ticks, labels)
@@ -200,7 +204,7 @@ def draw_curves(priors: dict[str, pd.DataFrame], drifts: dict[str, pd.DataFrame]
     figure.legend(
         handles=[Line2D([], [], color=colours[name], label=f"fold {name}") for name in labelled],
         loc="outside upper center",
-        ncols=min(len(labelled), 8),
+        ncols=-(-len(labelled) // -(-len(labelled) // 8)),  # rows of equal length, at most 8
     )
     return figure
 
@@ -210,7 +214,7 @@ def draw_record(
 ) -> None:
     """Draw one quantity of all folds; the limits are those of the settled part of the curves."""
     settled = []
-    for fold, log in logs.items():
+    for fold, log in ((fold, condensed(log)) for fold, log in logs.items()):
         axes.plot(log["step"], log[field], color=colours[fold], linewidth=0.9, alpha=0.85)
         settled.append(log.loc[log["step"] >= SETTLED * log["step"].max(), field])
     values = pd.concat(settled).to_numpy(float)
@@ -219,16 +223,27 @@ def draw_record(
         axes.set_yscale("log")
         axes.set_ylim(finite.min() / 1.5, finite.max() * 1.5)
         axes.yaxis.set_major_locator(LogLocator(numticks=5))
-        if finite.max() / finite.min() < 30:  # less than two decades: label within them as well
-            axes.yaxis.set_major_locator(LogLocator(subs=[1, 3], numticks=6))
+        for decades, digits in (
+            (30, [1, 3]),
+            (5, [1, 2, 5]),
+        ):  # label within decades if they are few
+            if finite.max() / finite.min() < decades:
+                axes.yaxis.set_major_locator(LogLocator(subs=digits, numticks=6))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set_ylim(limits_of({field: values}, margin=0.08))
         axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def condensed(log: pd.DataFrame) -> pd.DataFrame:
+    """Average consecutive rows so that at most :data:`POINTS` remain, each at its last step."""
+    n = len(log)
+    groups = log.groupby(np.arange(n) * min(n, POINTS) // n)
+    return groups.mean().assign(step=groups["step"].last())
 
 
 def fold_colours(folds: Sequence[str]) -> dict[str, str]:
@@ -246,8 +261,7 @@ def draw_states(tables: dict[str, pd.DataFrame]) -> Figure:
     start, starts = 0, []
     for table in tables.values():
         by_source = {str(source): own.set_index("gene") for source, own in table.groupby("source")}
-        prior = by_source["prior"]
-        genes = (prior["q99"] - prior["q01"]).sort_values(kind="stable").index
+        genes = by_source["prior"]["q50"].sort_values(kind="stable").index
         for axes, source in zip(grid, ("prior", "lcd"), strict=True):
             draw_ranges(axes, by_source[source].loc[genes], start, look(source).colour)
         starts.append(start)
@@ -256,18 +270,21 @@ def draw_states(tables: dict[str, pd.DataFrame]) -> Figure:
         axes.set_title("Prior" if source == "prior" else "Diffusion (LCD)")
         for left in starts[1:]:
             axes.axvline(left, color=MUTED, linewidth=0.6, linestyle=":")
-        axes.set_yscale("symlog", linthresh=3, linscale=1.5)
         axes.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     furthest = max(float(t[["minimum", "maximum"]].abs().to_numpy().max()) for t in tables.values())
-    ticks = [0, 3, *(10.0**power for power in range(1, int(np.log10(max(furthest, 1))) + 1))]
-    grid[0].set_yticks(sorted({sign * tick for tick in ticks for sign in (-1, 1)}))
-    grid[0].yaxis.set_minor_locator(NullLocator())
+    if furthest > LINEAR_STATES:
+        grid[0].set_yscale("symlog", linthresh=3, linscale=1.5)
+        marks = [m * 10.0**power for power in range(1, 20) for m in (0.3, 1.0)]  # 3, 10, 30, ...
+        marks = [mark for mark in marks if mark <= furthest]
+        ticks = [0.0, *marks[:: -(-len(marks) // 3)]]
+        grid[0].set_yticks(sorted({*ticks, *(-tick for tick in ticks[1:])}))
+        grid[0].yaxis.set_minor_locator(NullLocator())
+        grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     grid[1].set_xlim(0, start)
     middles = (np.array(starts) + np.array([*starts[1:], start])) / 2
     grid[1].set_xticks(middles, thinned([f"fold {name}" for name in tables], FOLDS_LABELLED // 2))
     grid[1].tick_params(axis="x", length=0)
-    grid[1].set_xlabel("Genes of each fold, by the prior's range from 1% to 99%")
+    grid[1].set_xlabel("Genes of each fold, by the median of the prior")
     figure.supylabel("Standardised state [standard deviations]", fontsize=8)
     shades = {"median": 1.0, "25% to 75%": 0.75, "1% to 99%": 0.4, "minimum to maximum": 0.15}
     figure.legend(
@@ -323,13 +340,18 @@ def main(
         Names of the folds.
     """
 
-    def read(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+    def read(paths: Sequence[str], **options: object) -> dict[str, pd.DataFrame]:
         names = {"perturbation": str, "gene": str, "source": str}
-        return {fold: read_tsv(path, dtype=names) for fold, path in zip(folds, paths, strict=True)}
+        return {
+            fold: read_tsv(path, dtype=names, **options)
+            for fold, path in zip(folds, paths, strict=True)
+        }
 
     with style():
         save(draw_training_conditions(read(tables)), training_conditions)
-        save(draw_predictive_check(list(read(genes).values())), predictive_check)
+        # The largest table, of all genes in all conditions: its names are not needed.
+        pairs = read(genes, usecols=lambda name: name.startswith(("observed_", "generated_")))
+        save(draw_predictive_check(list(pairs.values())), predictive_check)
         save(draw_curves(read(prior_logs), read(drift_logs)), training_curves)
         save(draw_states(read(states)), standardised_states)
 

@@ -5,10 +5,11 @@
 :func:`load_config` returns.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,7 +27,7 @@ NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 SAMPLER_PRESETS: dict[str, dict[str, float | int]] = {
     "released": {"step_size": 0.01, "steps_per_level": 500},
     "fine": {"step_size": 0.1, "steps_per_level": 100},
-    "default": {"step_size": 1.0, "steps_per_level": 20},
+    "default": {"step_size": 1.0, "steps_per_level": 10},
     "fast": {"step_size": 1.0, "steps_per_level": 5},
 }
 
@@ -95,7 +96,29 @@ def _kept(columns: Any) -> Any:
     return kept
 
 
+def _whole_numbers(values: Any) -> Any:
+    """Read the items of a list as integers where they come as text, and in ascending order."""
+    if not isinstance(values, list | tuple):
+        return values
+    read = [int(v) if isinstance(v, str) and re.fullmatch("[0-9]+", v) else v for v in values]
+    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in read)
+    return sorted(read) if whole else read
+
+
+def whole_numbers(**bounds: int) -> Any:
+    """Type of a list of integers, each within the bounds."""
+    item = Annotated[int, Field(**bounds)]
+    return Annotated[
+        tuple[item, ...],
+        Field(strict=False),
+        BeforeValidator(_distinct),
+        BeforeValidator(_whole_numbers),
+    ]
+
+
 Names = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_distinct)]
+Structure = Literal["erdos_renyi", "power_law"]
+Analysis = Literal["benchmark", "linear_systems"]
 MethodName = Literal["lcd", "control", "random_perturbed", "salt", "mean_combination", "ceiling"]
 MetricName = Literal[
     "mmd_top_de",
@@ -591,6 +614,8 @@ class States(Section):
 class Drift(Section):
     """Inference step 2: the drift, by denoising score matching."""
 
+    section: ClassVar[str] = "drift"
+
     parameterization: Literal["plain", "linear_pull"] = key(
         "plain",
         "`plain`: Eq. 14 as printed; `linear_pull`: with the fixed linear part of the released "
@@ -693,12 +718,12 @@ class Drift(Section):
     def _levels_and_warm_up(self) -> "Drift":
         if self.alpha_min >= self.alpha_max:
             raise contradiction(
-                "drift.alpha_min",
+                f"{self.section}.alpha_min",
                 "the smallest noise level is not below the largest",
                 f"alpha_min {self.alpha_min:g}, alpha_max {self.alpha_max:g}",
-                "lower drift.alpha_min or raise drift.alpha_max",
+                f"lower {self.section}.alpha_min or raise {self.section}.alpha_max",
             )
-        _check_warm_up("drift", self.warmup_steps, self.steps)
+        _check_warm_up(self.section, self.warmup_steps, self.steps)
         return self
 
 
@@ -728,7 +753,7 @@ class Sampling(Section):
         lt=2,
     )
     steps_per_level: int = key(
-        20,
+        10,
         "Steps at each noise level; from the preset unless that is `custom`. Published: 500.",
         source=PIPELINE,
         unit="steps",
@@ -832,11 +857,195 @@ class Evaluation(Section):
         ge=2,
     )
     check_cells: int = key(
-        500,
+        200,
         "Cells generated for each training condition to check the fits of prior and drift.",
         source=PIPELINE,
         unit="cells",
         ge=2,
+    )
+
+
+class LinearSystems(Section):
+    """Linear systems with known causal effects, drawn at random; a fit for each of them."""
+
+    structures: Annotated[
+        tuple[Structure, ...], Field(strict=False), BeforeValidator(_distinct)
+    ] = key(
+        ("erdos_renyi", "power_law"),
+        "`erdos_renyi`: independent links; `power_law`: few regulators with many targets.",
+        source=f"{METHODS} (both)",
+        min_length=1,
+    )
+    genes: whole_numbers(ge=2) = key(  # type: ignore[valid-type]
+        (100,),
+        "Numbers of genes. Published: 100, 300, 1,000.",
+        source=METHODS,
+        unit="genes",
+        min_length=1,
+    )
+    perturbed_percent: whole_numbers(ge=1, le=100) = key(  # type: ignore[valid-type]
+        (100,),
+        "Shares of the genes that are perturbed, one gene per perturbation. The systems of one "
+        "number differ in this alone. Published: several, up to 100.",
+        source=METHODS,
+        unit="percent",
+        min_length=1,
+    )
+    systems: int = key(
+        10,
+        "Systems for each structure, number of genes and share of perturbed genes.",
+        source=f"{METHODS} (10)",
+        unit="systems",
+        ge=1,
+    )
+    samples_per_condition: int = key(
+        200,
+        "Samples of the stationary distribution of the control and of each perturbation.",
+        source=f"{METHODS} (200)",
+        unit="samples",
+        ge=2,
+    )
+    sigma: float = key(
+        math.sqrt(2.0),
+        "Diffusion scale of the systems; a learned A is (2 / sigma^2) times the true one, since "
+        "the model's own is the square root of 2. Published: not stated; the released code "
+        "simulates with 1.",
+        source=f"{METHODS} (that of the model)",
+        gt=0,
+    )
+    links_per_gene: int = key(
+        10,
+        "Causes per gene: expected (`erdos_renyi`), or at most, when a gene is added "
+        "(`power_law`).",
+        source=f"{METHODS} (10)",
+        unit="links",
+        ge=1,
+    )
+    strength: float = key(
+        2.0,
+        "Strength of preferential attachment, for `power_law`.",
+        source=f"{METHODS} (2)",
+        ge=0,
+    )
+    flip_probability: float = key(
+        0.1,
+        "Probability that a link is reversed, for `power_law`.",
+        source=f"{METHODS} (0.1)",
+        ge=0,
+        le=1,
+    )
+    threshold: float = key(
+        0.5,
+        "Effects beyond it on either side are called positive or negative by the metrics `f1` and "
+        "`f1_among@k`.",
+        source=f"{METHODS} (0.5)",
+        ge=0,
+    )
+    top_effects_per_gene: whole_numbers(ge=1) = key(  # type: ignore[valid-type]
+        (1, 2, 5, 10, 20),
+        "The metrics at k score the k strongest effects, k being so many times the number of "
+        "genes.",
+        source=PIPELINE,
+        unit="effects per gene",
+        min_length=1,
+    )
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "LinearSystems":
+        genes = min(self.genes)
+        for field, most in (
+            ("links_per_gene", self.links_per_gene),
+            ("top_effects_per_gene", max(self.top_effects_per_gene)),
+        ):
+            if most >= genes:
+                raise contradiction(
+                    f"linear_systems.{field}",
+                    "a gene has no more than one effect on each of the others",
+                    f"{most}, {genes} genes",
+                    f"lower linear_systems.{field} to at most {genes - 1} or raise "
+                    "linear_systems.genes",
+                )
+        percent = min(self.perturbed_percent)
+        if round(genes * percent / 100) < 1:
+            raise contradiction(
+                "linear_systems.perturbed_percent",
+                "no gene would be perturbed",
+                f"{percent}% of {genes} genes",
+                "raise linear_systems.perturbed_percent",
+            )
+        return self
+
+
+class LinearDrift(Drift):
+    """The drift of the linear systems: keys as in `drift`, with values of its own.
+
+    It is trained on the states of a system themselves; there is no measurement model.
+    """
+
+    section: ClassVar[str] = "linear_drift"
+
+    steps_from_1000_genes: int | None = key(
+        None,
+        "Optimizer steps for systems of 1,000 genes or more; null: `steps`. Published: 100,000 for "
+        "large systems.",
+        source=PIPELINE,
+        unit="steps",
+        ge=1,
+    )
+
+    @model_validator(mode="after")
+    def _warm_up_of_large_systems(self) -> "LinearDrift":
+        if self.steps_from_1000_genes is not None:
+            _check_warm_up(self.section, self.warmup_steps, self.steps_from_1000_genes)
+        return self
+
+
+class Clipr(Section):
+    """CLIPR: causal effects from the responses of a drift to perturbations."""
+
+    level_alpha: float = key(
+        0.067,
+        "Noise level at which the initial responses are read and the limit responses end; the "
+        "nearest of the drift's levels, by ratio. Published: the smallest, 0.01, which magnifies "
+        "every error of the network a hundredfold.",
+        source=f"{PIPELINE}; {METHODS} (0.01)",
+        unit="standard deviations",
+        gt=0,
+    )
+    solver: Literal["anderson", "flow"] = key(
+        "anderson",
+        "How limit responses are found: `flow`, annealed steps along the drift as published; "
+        "`anderson`, the fixed point at that level by accelerated iterations, which need fewer "
+        "evaluations and converge where the flow stops short.",
+        source=f"{PIPELINE}; {METHODS} (flow)",
+    )
+    step_size: float = key(1.0, "Step of the flow.", source=PIPELINE, unit="alpha^2", gt=0, lt=2)
+    steps_per_level: int = key(
+        20,
+        "Steps of the flow at each noise level. Published: 500.",
+        source=PIPELINE,
+        unit="steps",
+        ge=1,
+    )
+    ridge: float | None = key(
+        None,
+        "Strength of regularisation lambda; 0 is the pseudoinverse, null 1 / (10 x genes). "
+        "Published: that, and 0.01 for the genome-wide screen.",
+        source=f"{METHODS} (1 / (10 x genes))",
+        ge=0,
+    )
+    tolerance: float = key(
+        1e-3,
+        "A limit response has converged if the drift left there is at most this share of the "
+        "initial response.",
+        source=PIPELINE,
+        gt=0,
+    )
+    exclude_unconverged: bool = key(
+        False,
+        "Whether perturbations without a converged limit are left out of the estimate. They are "
+        "named and flagged in any case.",
+        source=PIPELINE,
     )
 
 
@@ -861,6 +1070,15 @@ class Config(Section):
         "Where models are fitted and sampled; `auto` is a CUDA device where there is one.",
         source=PIPELINE,
     )
+    analyses: Annotated[tuple[Analysis, ...], Field(strict=False), BeforeValidator(_distinct)] = (
+        key(
+            ("benchmark",),
+            "What the target `all` makes: `benchmark`, predictions for a screen, evaluated; "
+            "`linear_systems`, recovery of known causal effects, for which no screen is needed.",
+            source=PIPELINE,
+            min_length=1,
+        )
+    )
     threads: Threads = Field(default_factory=Threads)
     screen: Screen = Field(default_factory=Screen)
     simulation: Simulation = Field(default_factory=Simulation)
@@ -873,6 +1091,9 @@ class Config(Section):
     sampling: Sampling = Field(default_factory=Sampling)
     prediction: Prediction = Field(default_factory=Prediction)
     evaluation: Evaluation = Field(default_factory=Evaluation)
+    linear_systems: LinearSystems = Field(default_factory=LinearSystems)
+    linear_drift: LinearDrift = Field(default_factory=LinearDrift)
+    clipr: Clipr = Field(default_factory=Clipr)
 
     @model_validator(mode="after")
     def _enough_doubles(self) -> "Config":

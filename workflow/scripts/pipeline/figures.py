@@ -126,11 +126,11 @@ def draw_column(
     axes.scatter(
         position + (offsets if n > 1 else 0),
         finite,
-        s=float(np.clip(150 / n, 1.5, 14)),
+        s=float(np.clip(40 / np.sqrt(n), 2.5, 14)),
         facecolors="none" if reference else colour,
         edgecolors=colour,
-        linewidths=0.6 if reference else 0,
-        alpha=0.75 if n <= 100 else 0.5,
+        linewidths=(0.6 if n <= 100 else 0.35) if reference else 0,
+        alpha=0.75 if n <= 100 else 0.6,
         rasterized=n > 1000,
         zorder=2,
     )
@@ -164,15 +164,19 @@ def median(values: ArrayLike) -> float:
 def linear_threshold(columns: Mapping[str, ArrayLike], ratio: float = 15.0) -> float | None:
     """Threshold of a symmetric logarithmic axis for distances, or None where a linear one does.
 
-    A linear axis does while the largest value is less than ``ratio`` times the smallest positive
-    median of a method; references scatter around zero and have no say. The threshold is the power
-    of ten below that median.
+    Distances are told apart down to the smallest positive median of a method, but not below the
+    scatter of the estimate, which its negative values show and a logarithm would only magnify. A
+    linear axis does while the largest value is less than ``ratio`` times that; otherwise the
+    threshold is the power of ten below it. References scatter around zero and count as scatter
+    alone.
     """
     medians = [median(column) for name, column in columns.items() if name not in REFERENCES]
     medians = [middle for middle in medians if middle > 0]
-    if not medians or limits_of(columns, margin=0)[1] < ratio * min(medians):
+    lowest, largest = limits_of(columns, margin=0)
+    if not medians:
         return None
-    return float(10 ** np.floor(np.log10(min(medians))))
+    smallest = max(min(medians), -lowest)
+    return None if largest < ratio * smallest else float(10 ** np.floor(np.log10(smallest)))
 
 
 def scale_distances(axes: Axes, columns: Mapping[str, ArrayLike]) -> None:
@@ -212,8 +216,8 @@ def draw_methods(axes: Axes, columns: Mapping[str, ArrayLike], *, number: str = 
         colour, reference = look(name).colour, name in REFERENCES
         draw_column(axes, position, columns[name], colour, reference=reference)
         middle = median(columns[name])
-        text = f"{middle:{number}}" if np.isfinite(middle) else "undefined"
-        write_above(axes, position, text, "center", weight="bold" if name == "lcd" else "normal")
+        text = f"{middle:{number}}".replace("-", "−") if np.isfinite(middle) else "undefined"
+        write_above(axes, position, text, "center")
         if name == "ceiling" and np.isfinite(middle):
             axes.axhline(middle, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     for left, (before, after) in enumerate(pairwise(names)):

@@ -1,0 +1,200 @@
+"""Mistakes of the user and of the machine end in one message, and leave nothing behind."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+IMPORTED = "results/tiny/screen/imported.h5ad"
+FILTERED = "results/tiny/screen/filtered.h5ad"
+
+
+def write_screen(path: Path, scale: float = 1) -> None:
+    """Write a small screen of counts, or of counts times ``scale``."""
+    counts = np.random.default_rng(0).poisson(3, (40, 12))
+    obs = {"perturbation": np.repeat(["control", "A", "B", "A+B"], 10)}
+    cells = ad.AnnData(
+        X=counts * scale if scale != 1 else counts,
+        obs=pd.DataFrame(obs, index=[f"cell{i}" for i in range(40)]),
+        var=pd.DataFrame(index=[f"G{j}" for j in range(12)]),
+    )
+    cells.write_h5ad(path)
+
+
+@pytest.fixture
+def project(new_project):
+    """Return a project with a small screen of its own, of which nothing is computed yet."""
+    project = new_project("tiny.yaml")
+    write_screen(project.folder / "screen.h5ad")
+    project.configure("screen", kind="file", path="screen.h5ad")
+    return project
+
+
+def refused(project, *arguments: str, log: str | None, wrapper: tuple[str, ...] = ()) -> str:
+    """Run what must fail and return its only message, from the log if the mistake is a job's."""
+    done = project.snakemake(*arguments, wrapper=wrapper)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stdout
+    if log is None:
+        message = done.stdout[done.stdout.index("WorkflowError") :]
+    else:
+        message = (project.folder / log).read_text()
+        assert len(re.findall("^.* (?:ERROR|CRITICAL) ", message, re.M)) == 1, message
+        assert "Traceback" not in message
+        message = message[message.index("ERROR ") :].strip()
+        assert message.split("\n")[0] in done.stdout  # on the terminal as well
+    assert message.count("remedy: ") == 1
+    assert done.stdout.count("remedy: ") == 1, done.stdout
+    return message
+
+
+def results(project) -> set[str]:
+    return project.files("results/**/*")
+
+
+def test_a_valid_screen_is_imported(project) -> None:
+    project.run(IMPORTED, "--cores", "1")
+    assert results(project) == {IMPORTED}
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (
+            {"perturbation_column": "perturbations"},
+            ["screen.h5ad, obs", "'perturbations'", "did you mean perturbation?"],
+        ),
+        (
+            {"control_label": "non-targeting"},
+            ["screen.h5ad, obs['perturbation']", "'non-targeting'", "A+B", "screen.control_label"],
+        ),
+    ],
+    ids=["misspelt column", "control absent"],
+)
+def test_settings_that_do_not_fit_the_file(project, settings, parts) -> None:
+    project.configure("screen", **settings)
+    message = refused(project, IMPORTED, "--cores", "1", log="logs/tiny/import_screen.log")
+    assert all(part in message for part in parts), message
+    assert not results(project)
+
+
+def normalised(path: Path) -> None:
+    write_screen(path, scale=0.37)
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def text(path: Path) -> None:
+    path.write_text("gene\tcell\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (normalised, ["screen.h5ad, X", "not whole numbers", "0.37", "screen.counts"]),
+        (truncated, ["screen.h5ad", "truncated"]),
+        (text, ["screen.h5ad", "not an HDF5 file"]),
+    ],
+)
+def test_files_that_hold_no_counts(project, damage, parts) -> None:
+    damage(project.folder / "screen.h5ad")
+    message = refused(project, IMPORTED, "--cores", "1", log="logs/tiny/import_screen.log")
+    assert all(part in message for part in parts), message
+    assert not results(project)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "parts"),
+    [
+        ("drift", {"step": 10}, ["drift.step", "drift.steps"]),
+        ("prior", {"steps": "many"}, ["prior.steps", "many"]),
+        ("sampling", {"step_size": -1.0}, ["sampling.step_size", "-1"]),
+    ],
+    ids=["unknown key", "wrong type", "impossible value"],
+)
+def test_configurations_are_checked_before_anything_runs(project, section, values, parts) -> None:
+    project.configure(section, **values)
+    message = refused(project, "all", "--cores", "1", log=None)
+    assert all(part in message for part in ["tiny.yaml", *parts]), message
+    assert not results(project)
+
+
+def test_fewer_doubles_than_folds(tiny_copy) -> None:
+    tiny_copy.configure("folds", count=9)
+    before = results(tiny_copy)
+    table = "results/tiny/folds/folds.tsv"
+    message = refused(tiny_copy, table, "--cores", "1", log="logs/tiny/make_folds.log")
+    assert "results/tiny/screen/conditions.tsv" in message
+    assert "4 of 4 combinations" in message
+    assert "9 folds" in message
+    assert "folds.count" in message
+    assert results(tiny_copy) == before - {table}
+
+
+def test_a_screen_that_quality_control_empties(tiny_copy) -> None:
+    tiny_copy.configure("quality_control", min_counts=10**9)
+    before = results(tiny_copy)
+    message = refused(tiny_copy, FILTERED, "--cores", "1", log="logs/tiny/filter_screen.log")
+    assert IMPORTED in message
+    assert "min_counts" in message
+    written = {FILTERED, *(f"results/tiny/screen/{name}.tsv" for name in TABLES)}
+    assert results(tiny_copy) == before - written
+
+
+TABLES = ("quality_control", "conditions")
+
+
+def on_small_disk(options: str, *, into: Path) -> tuple[str, ...]:
+    """Return a command that mounts a small disk, seen by what it starts only, at a folder.
+
+    What stands there at the end is listed in ``into``.
+    """
+    enter = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    mount = f'mount -t tmpfs -o {options} tmpfs "$0"'
+    run = f'"$@"; status=$?; ls -A "$0" > "{into}"; exit $status'
+    folder = into.parent / "results" / "tiny" / "screen"
+    folder.mkdir(parents=True)
+    wrapper = (*enter, f"{mount} && {{ {run}; }}", str(folder))
+    if shutil.which("unshare") is None or subprocess.run([*wrapper, "true"]).returncode != 0:
+        pytest.skip("no permission to mount a small disk in a namespace of its own")
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("size=4k", [IMPORTED, "no space left", "free space"]),
+        ("ro", [IMPORTED, "no permission", "change the permissions"]),
+    ],
+    ids=["full disk", "no permission"],
+)
+def test_a_disk_that_takes_no_results(project, options, parts) -> None:
+    left = project.folder / "left.txt"
+    wrapper = on_small_disk(options, into=left)
+    message = refused(
+        project, IMPORTED, "--cores", "1", log="logs/tiny/import_screen.log", wrapper=wrapper
+    )
+    assert all(part in message for part in parts), message
+    assert set(left.read_text().split()) <= {".snakemake_timestamp"}
+
+
+def test_a_file_where_the_folder_of_results_should_be(project) -> None:
+    (project.folder / "results").write_text("mine\n")
+    done = project.snakemake(IMPORTED, "--cores", "1")
+    assert done.returncode != 0
+    assert "results" in done.stdout
+    assert (project.folder / "results").read_text() == "mine\n"
+
+
+def test_the_configurations_of_these_tests_are_complete() -> None:
+    """They are configurations a user could write, so none of the above fails for another reason."""
+    for path in (Path(__file__).parent / "configs").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text())["run"] == path.stem

@@ -1,0 +1,32 @@
+"""A real screen from end to end, and the report of a run."""
+
+import anndata as ad
+import pandas as pd
+
+
+def test_a_real_screen_runs_to_its_metrics(new_project, shared_data) -> None:
+    project = new_project("real.yaml")
+    screen = shared_data / "norman2019_33perts_250genes_counts.h5ad"
+    project.configure("screen", path=str(screen))
+    project.run("results/real/benchmark/metrics.tsv", "--cores", "2")
+
+    cells = ad.read_h5ad(project.folder / "results/real/screen/imported.h5ad")
+    original = ad.read_h5ad(screen)
+    assert cells.shape == original.shape
+    assert (cells.X != original.X).nnz == 0
+    held_out = (project.folder / "results/real/folds/1/test_perturbations.txt").read_text().split()
+    assert len(held_out) == 2
+    metrics = pd.read_csv(project.folder / "results/real/benchmark/metrics.tsv", sep="\t")
+    assert set(metrics["perturbation"]) == set(held_out)
+    assert set(metrics["method"]) == {"lcd", "ceiling"}
+    assert metrics["value"].notna().all()
+    predicted = ad.read_h5ad(project.folder / "results/real/folds/1/predictions/lcd.h5ad")
+    assert predicted.n_vars == 60
+    assert set(predicted.obs["perturbation"]) == set(held_out)
+
+
+def test_the_report_of_a_run_is_built(tiny_copy) -> None:
+    tiny_copy.run("all", "--report", "report.html")
+    report = (tiny_copy.folder / "report.html").read_text()
+    for figure in tiny_copy.files("results/tiny/figures/*.svg"):
+        assert figure.rsplit("/", 1)[-1] in report

@@ -1,0 +1,195 @@
+"""Linear systems with known causal effects: a drift fitted to each, its effects, their scores."""
+
+LINEAR = CFG.linear_systems
+LINEAR_FOLDER = "<results>/linear_systems/{structure}_d{genes}_p{percent}_s{system}"
+LINEAR_LOGS = "linear_systems/{structure}_d{genes}_p{percent}_s{system}"
+LINEAR_GRID = dict(
+    structure=LINEAR.structures,
+    genes=LINEAR.genes,
+    percent=LINEAR.perturbed_percent,
+    system=range(1, LINEAR.systems + 1),
+)
+
+# The heat maps show the first system of each structure: of middle size, most perturbed.
+LINEAR_SHOWN = {
+    "structure": sorted(LINEAR.structures, reverse=True),
+    "genes": LINEAR.genes[len(LINEAR.genes) // 2],
+    "percent": LINEAR.perturbed_percent[-1],
+    "system": 1,
+}
+
+
+wildcard_constraints:
+    structure="|".join(LINEAR.structures),
+    genes="[0-9]+",
+    percent="[0-9]+",
+    system="[0-9]+",
+
+
+def linear_seed(purpose):
+    """Seed that systems share which differ in their perturbed genes alone."""
+
+    def from_wildcards(wildcards):
+        which = (wildcards.structure, wildcards.genes, wildcards.system)
+        return derive_seed(CFG.seed, CFG.run, *which, purpose)
+
+    return from_wildcards
+
+
+def linear_training(wildcards):
+    """Settings of the training, which takes longer for large systems."""
+    values = drift_settings("training", "linear_drift")
+    steps = values.pop("steps_from_1000_genes")
+    if steps is not None and int(wildcards.genes) >= 1000:
+        values["steps"] = steps
+    return values
+
+
+rule make_linear_system:
+    output:
+        system=f"{LINEAR_FOLDER}/system.safetensors",
+        metadata=f"{LINEAR_FOLDER}/system.json",
+    log:
+        f"<logs>/{LINEAR_LOGS}/make_linear_system.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        structure="{structure}",
+        genes=lambda wildcards: int(wildcards.genes),
+        percent=lambda wildcards: int(wildcards.percent),
+        number=lambda wildcards: int(wildcards.system),
+        links_per_gene=LINEAR.links_per_gene,
+        strength=LINEAR.strength,
+        flip_probability=LINEAR.flip_probability,
+        sigma=LINEAR.sigma,
+        samples_per_condition=LINEAR.samples_per_condition,
+        seed=linear_seed("linear_system"),
+        sample_seed=linear_seed("linear_samples"),
+        threads=1,
+        source=source("make_linear_system"),
+    script:
+        "../scripts/make_linear_system.py"
+
+
+rule fit_linear_drift:
+    input:
+        system=f"{LINEAR_FOLDER}/system.safetensors",
+    output:
+        weights=f"{LINEAR_FOLDER}/model.safetensors",
+        metadata=f"{LINEAR_FOLDER}/model.json",
+        training_log=f"{LINEAR_FOLDER}/log.tsv",
+    log:
+        f"<logs>/{LINEAR_LOGS}/fit_linear_drift.log",
+    benchmark:
+        f"<benchmarks>/{LINEAR_LOGS}/fit_linear_drift.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        settings=linear_training,
+        network=drift_settings("network", "linear_drift"),
+        levels=drift_settings("levels", "linear_drift"),
+        seed=seed("linear_drift"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("fit_linear_drift"),
+    script:
+        "../scripts/fit_linear_drift.py"
+
+
+rule score_linear_system:
+    input:
+        system=f"{LINEAR_FOLDER}/system.safetensors",
+        model=f"{LINEAR_FOLDER}/model.safetensors",
+    output:
+        scores=f"{LINEAR_FOLDER}/scores.tsv",
+        responses=f"{LINEAR_FOLDER}/responses.tsv",
+        effects=f"{LINEAR_FOLDER}/effects.safetensors",
+        effects_metadata=f"{LINEAR_FOLDER}/effects.json",
+    log:
+        f"<logs>/{LINEAR_LOGS}/score_linear_system.log",
+    benchmark:
+        f"<benchmarks>/{LINEAR_LOGS}/score_linear_system.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        clipr=settings("clipr"),
+        threshold=LINEAR.threshold,
+        top_effects_per_gene=LINEAR.top_effects_per_gene,
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("score_linear_system"),
+    script:
+        "../scripts/score_linear_system.py"
+
+
+rule aggregate_linear_systems:
+    input:
+        score_tables=expand(f"{LINEAR_FOLDER}/scores.tsv", **LINEAR_GRID),
+        response_tables=expand(f"{LINEAR_FOLDER}/responses.tsv", **LINEAR_GRID),
+        training_logs=expand(f"{LINEAR_FOLDER}/log.tsv", **LINEAR_GRID),
+        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_GRID),
+    output:
+        scores="<results>/linear_systems/scores.tsv",
+        summary="<results>/linear_systems/summary.tsv",
+        systems="<results>/linear_systems/systems.tsv",
+    log:
+        "<logs>/aggregate_linear_systems.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        source=source("aggregate_linear_systems"),
+    script:
+        "../scripts/aggregate_linear_systems.py"
+
+
+rule draw_linear_figures:
+    input:
+        scores="<results>/linear_systems/scores.tsv",
+        summary="<results>/linear_systems/summary.tsv",
+        systems=expand(f"{LINEAR_FOLDER}/system.safetensors", **LINEAR_SHOWN),
+        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_SHOWN),
+    output:
+        auroc=report(
+            "<results>/figures/linear_auroc.svg",
+            caption="../report/linear_auroc.rst",
+            category="Linear systems",
+            labels={"result": "Causal effects found, all pairs of genes", "type": "figure"},
+        ),
+        top_effects=report(
+            "<results>/figures/linear_top_effects.svg",
+            caption="../report/linear_top_effects.rst",
+            category="Linear systems",
+            labels={"result": "The strongest effects", "type": "figure"},
+        ),
+        effect_maps=report(
+            "<results>/figures/linear_effects.svg",
+            caption="../report/linear_effects.rst",
+            category="Linear systems",
+            labels={"result": "Effects of one system", "type": "figure"},
+        ),
+        shift_maps=report(
+            "<results>/figures/linear_shifts.svg",
+            caption="../report/linear_shifts.rst",
+            category="Linear systems",
+            labels={"result": "Perturbations of one system", "type": "figure"},
+        ),
+        summary_page=report(
+            "<results>/linear_systems/summary.html",
+            caption="../report/linear_summary.rst",
+            category="Linear systems",
+            labels={"result": "Summary per estimator", "type": "table"},
+        ),
+    log:
+        "<logs>/draw_linear_figures.log",
+    benchmark:
+        "<benchmarks>/draw_linear_figures.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        threshold=LINEAR.threshold,
+        source=source("draw_linear_figures"),
+    script:
+        "../scripts/draw_linear_figures.py"

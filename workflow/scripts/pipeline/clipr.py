@@ -1,0 +1,176 @@
+"""CLIPR with the settings of the configuration: from a drift to effects, with every exclusion."""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lcd_core.clipr import (
+    AndersonSolver,
+    EffectEstimate,
+    FlowSolver,
+    LimitResponses,
+    LinearUnits,
+    PerturbedDrift,
+    estimate_effects,
+    implied_bias_and_shifts,
+    initial_responses,
+    limit_responses,
+)
+from lcd_core.errors import InputError, shown
+from pipeline.screen import CONTROL
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """Causal linearisation of a drift, control first wherever there is a row per condition.
+
+    Attributes
+    ----------
+    names
+        The control and the k perturbations.
+    initial
+        ``v`` of the control and the perturbations, (d, k + 1).
+    responses
+        Their limits, likewise (d, k + 1), and how well they converged.
+    used
+        Whether a condition entered the estimate, (k + 1,); never the control.
+    estimate
+        The effects.
+    bias, shifts
+        Implied ``b`` (d,) and ``c_q`` of the used perturbations (d, used).
+    alpha
+        Noise level at which the drift was read.
+    """
+
+    names: list[str]
+    initial: NDArray[np.float64]
+    responses: LimitResponses
+    used: NDArray[np.bool_]
+    estimate: EffectEstimate
+    bias: NDArray[np.float64]
+    shifts: NDArray[np.float64]
+    alpha: float
+
+    def table(self) -> pd.DataFrame:
+        """One row per condition: sizes of its responses, convergence, and whether it was used."""
+        return pd.DataFrame(
+            {
+                "perturbation": self.names,
+                "initial_norm": np.linalg.norm(self.initial, axis=0),
+                "limit_norm": np.linalg.norm(self.responses.limits, axis=0),
+                "residual": self.responses.residual,
+                "relative_residual": self.responses.relative_residual,
+                "converged": self.responses.converged,
+                "evaluations": self.responses.evaluations,
+                "used": self.used,
+            }
+        )
+
+
+def linearise(
+    drift: PerturbedDrift,
+    membership: Tensor,
+    units: LinearUnits,
+    names: Sequence[str],
+    settings: dict[str, Any],
+) -> Linearisation:
+    """Estimate effects from the responses of a control and k single-target perturbations.
+
+    Parameters
+    ----------
+    drift, units
+        As for :func:`lcd_core.clipr.initial_responses`.
+    membership
+        Multi-hot perturbations, (k, targets).
+    names
+        Names of the k perturbations.
+    settings
+        Section `clipr` of the configuration.
+
+    Raises
+    ------
+    InputError
+        Without perturbations, if none is left after those that did not converge were excluded, or
+        if a limit that was to be used is not finite.
+    """
+    level = nearest_level([float(alpha) for alpha in drift.alphas], settings["level_alpha"])
+    conditions = membership.new_zeros(len(membership) + 1, membership.shape[1])
+    conditions[1:] = membership
+    names = [CONTROL, *names]
+    initial = initial_responses(drift, conditions, units, level=level)
+    responses = limit_responses(
+        drift,
+        conditions,
+        units,
+        level=level,
+        solver=make_solver(settings),
+        tolerance=settings["tolerance"],
+    )
+    used = choose(names, responses, exclude_unconverged=settings["exclude_unconverged"])
+    limits = responses.limits
+    estimate = estimate_effects(initial[:, used], limits[:, used], settings["ridge"])
+    bias, shifts = implied_bias_and_shifts(estimate.effects, limits[:, 0], limits[:, used])
+    alpha = float(drift.alphas[level])
+    return Linearisation(names, initial, responses, used, estimate, bias, shifts, alpha)
+
+
+def nearest_level(alphas: Sequence[float], alpha: float) -> int:
+    """Index of the noise level nearest to ``alpha`` by ratio."""
+    return int(np.argmin([abs(math.log(own / alpha)) for own in alphas]))
+
+
+def make_solver(settings: dict[str, Any]) -> FlowSolver | AndersonSolver:
+    """Solver for limit responses that the settings name."""
+    if settings["solver"] == "flow":
+        return FlowSolver(settings["step_size"], settings["steps_per_level"])
+    return AndersonSolver()
+
+
+def choose(
+    names: Sequence[str], responses: LimitResponses, *, exclude_unconverged: bool
+) -> NDArray[np.bool_]:
+    """Which conditions enter the estimate; those that did not converge are named in the log."""
+    used = np.ones(len(names), dtype=bool)
+    used[0] = False
+    if len(names) == 1:
+        raise InputError("CLIPR needs at least one perturbation", found="the control alone")
+    lost = ~responses.converged
+    if lost.any():
+        logger.warning(
+            "%d of %d conditions did not converge to %g of their initial response%s: %s",
+            lost.sum(),
+            len(names),
+            responses.tolerance,
+            " and are left out" if exclude_unconverged else "",
+            shown(_picked(names, lost)),
+        )
+    if exclude_unconverged:
+        used &= ~lost
+        if not used.any():
+            raise InputError(
+                "no perturbation is left, none of them converged",
+                where="clipr.exclude_unconverged",
+                found=_picked(names, lost),
+                remedy="train the drift for longer, or raise clipr.tolerance or clipr.level_alpha",
+            )
+    broken = used & ~np.isfinite(responses.limits).all(axis=0)
+    if broken.any():
+        raise InputError(
+            "the limit responses of some perturbations are not finite",
+            found=_picked(names, broken),
+            remedy="train the drift for longer, or set clipr.exclude_unconverged: true",
+        )
+    return used
+
+
+def _picked(names: Sequence[str], mask: NDArray[np.bool_]) -> Iterable[str]:
+    return [name for name, own in zip(names, mask, strict=True) if own]
