@@ -22,8 +22,8 @@ class SamplerSettings:
 
 # "released" is the released code's step, 1e-6 (alpha / alpha_1)^2. The text's 1e-4 read as a step
 # of 1e-4 alpha^2 does not mix (see the closed form below) and is not offered.
-# The default is where a measured curve of MMD to a long run against drift evaluations flattens below
-# the error of the fit (benchmarks/sampler_curve.py).
+# The default is where the curve of MMD to a long run against drift evaluations flattens, below the
+# error of the fit (benchmarks/sampler_curve.py).
 PRESETS = {
     "released": SamplerSettings(step_size=0.01, steps_per_level=500),
     "fine": SamplerSettings(step_size=0.1, steps_per_level=100),

@@ -14,6 +14,7 @@ from snakemake.cli import parse_config
 
 from lcd_core.drift import PARAMETERIZATIONS
 from lcd_core.errors import InputError
+from lcd_core.linear_systems import MODEL_SIGMA, STRUCTURES
 from lcd_core.metrics import METRICS
 from lcd_core.sampling import PRESETS
 from lcd_core.score_matching import DRAWS
@@ -73,6 +74,20 @@ class TestShippedFiles:
         assert (config.drift.steps, config.drift.batch_states) == (50_000, 8_192)
         assert (config.folds.count, config.folds.tuning_doubles) == (10, 20)
         assert (config.genes.count, config.genes.markers_per_perturbation) == (1000, 20)
+
+    def test_published_grid_of_linear_systems(self) -> None:
+        config = load_config(read("linear_systems.yaml"), "linear_systems.yaml")
+        grid = config.linear_systems
+        assert config.analyses == ("linear_systems",)
+        assert set(grid.structures) == {"erdos_renyi", "power_law"}
+        assert (grid.genes, grid.perturbed_percent) == ((100, 300, 1000), (30, 50, 70, 100))
+        assert (grid.systems, grid.samples_per_condition) == (10, 200)
+        assert (grid.links_per_gene, grid.strength, grid.flip_probability) == (10, 2, 0.1)
+        assert (config.linear_drift.hidden, config.linear_drift.batch_states) == (2048, 8_192)
+        assert (config.linear_drift.steps, config.linear_drift.steps_from_1000_genes) == (
+            50_000,
+            100_000,
+        )
 
     def test_download_names_its_file(self) -> None:
         screen = load_config(read("norman.yaml"), "norman.yaml").screen
@@ -165,6 +180,12 @@ class TestAgreementWithTheMethod:
         assert set(choices("states", "transform")) == set(TRANSFORMS)
         assert choices("evaluation", "metrics") == list(METRICS)
 
+    def test_linear_systems(self) -> None:
+        assert set(choices("linear_systems", "structures")) == set(STRUCTURES)
+        assert load_config({}, "x").linear_systems.sigma == MODEL_SIGMA
+        given = {"linear_systems": {"genes": ["300", "100"]}}  # as the command line gives them
+        assert load_config(given, "x").linear_systems.genes == (100, 300)
+
     def test_sampler_presets(self) -> None:
         method = {
             name: {"step_size": preset.step_size, "steps_per_level": preset.steps_per_level}
@@ -182,7 +203,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"weight_decay": 1},
         "weight_decay",
         "1",
-        "did you mean drift.weight_decay?",
+        "did you mean drift.weight_decay or linear_drift.weight_decay?",
     ),
     "key in a wrong section": (
         {"drift": {"temperature": 5}},
@@ -318,6 +339,31 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "null",
         "sampling.steps_per_level",
     ),
+    "upside down in the section of the linear systems": (
+        {"linear_drift": {"alpha_min": 2, "alpha_max": 1}},
+        "linear_drift.alpha_min",
+        "alpha_min 2, alpha_max 1",
+        "linear_drift.alpha_max",
+    ),
+    "more links than genes": (
+        {"linear_systems": {"genes": [300, 10]}},
+        "linear_systems.links_per_gene",
+        "10, 10 genes",
+        "linear_systems.genes",
+    ),
+    "more effects than pairs": (
+        {"linear_systems": {"genes": [20]}},
+        "linear_systems.top_effects_per_gene",
+        "20, 20 genes",
+        "at most 19",
+    ),
+    "nothing perturbed": (
+        {"linear_systems": {"genes": [40], "perturbed_percent": [1, 100]}},
+        "linear_systems.perturbed_percent",
+        "1% of 40 genes",
+        "raise",
+    ),
+    "negative ridge": ({"clipr": {"ridge": -0.1}}, "clipr.ridge", "-0.1", "at least 0"),
     "more genes compared than modelled": (
         {"genes": {"count": 10}},
         "evaluation.top_genes",

@@ -1,5 +1,6 @@
 """Files, tables, seeds, hashes of code, and how a script behaves as a job."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.environment import prepare_environment
 from pipeline.files import atomic
 from pipeline.seeds import derive_seed
 from pipeline.sources import source_hash
@@ -59,6 +61,18 @@ def test_seeds_depend_on_every_label_and_its_place():
 
     digest = hashlib.blake2b(b"1\x1fa", digest_size=4).digest()
     assert derive_seed(1, "a") == int.from_bytes(digest, "big") >> 1
+
+
+def test_environment_of_jobs(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
+    prepare_environment("/project", 2)
+    prepare_environment("/project", 2)  # read again in every job: nothing piles up
+    assert os.environ["PYTHONPATH"] == "/project:/project/workflow/scripts:/elsewhere"
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 @pytest.fixture

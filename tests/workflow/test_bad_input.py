@@ -1,5 +1,6 @@
 """Mistakes of the user and of the machine end in one message, and leave nothing behind."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 IMPORTED = "results/tiny/screen/imported.h5ad"
 FILTERED = "results/tiny/screen/filtered.h5ad"
+CONDITIONS = "results/tiny/screen/conditions.tsv"
 
 
 def write_screen(path: Path, scale: float = 1) -> None:
@@ -127,71 +129,85 @@ def test_configurations_are_checked_before_anything_runs(project, section, value
     assert not results(project)
 
 
-def test_fewer_doubles_than_folds(tiny_copy) -> None:
-    tiny_copy.configure("folds", count=9)
-    before = results(tiny_copy)
+def test_a_screen_that_quality_control_empties(project) -> None:
+    project.configure("quality_control", min_counts=10**9)
+    message = refused(project, FILTERED, "--cores", "1", log="logs/tiny/filter_screen.log")
+    assert all(part in message for part in [IMPORTED, "min_counts", "1000000000"]), message
+    assert results(project) == {IMPORTED}
+
+
+def test_fewer_doubles_than_folds(project) -> None:
+    project.configure("folds", count=2)
     table = "results/tiny/folds/folds.tsv"
-    message = refused(tiny_copy, table, "--cores", "1", log="logs/tiny/make_folds.log")
-    assert "results/tiny/screen/conditions.tsv" in message
-    assert "4 of 4 combinations" in message
-    assert "9 folds" in message
-    assert "folds.count" in message
-    assert results(tiny_copy) == before - {table}
+    message = refused(project, table, "--cores", "1", log="logs/tiny/make_folds.log")
+    parts = [CONDITIONS, "1 of 1 combinations", "2 folds", "folds.count"]
+    assert all(part in message for part in parts), message
+    assert {IMPORTED, FILTERED, CONDITIONS} < results(project)
+    assert table not in results(project)
 
 
-def test_a_screen_that_quality_control_empties(tiny_copy) -> None:
-    tiny_copy.configure("quality_control", min_counts=10**9)
-    before = results(tiny_copy)
-    message = refused(tiny_copy, FILTERED, "--cores", "1", log="logs/tiny/filter_screen.log")
-    assert IMPORTED in message
-    assert "min_counts" in message
-    written = {FILTERED, *(f"results/tiny/screen/{name}.tsv" for name in TABLES)}
-    assert results(tiny_copy) == before - written
-
-
-TABLES = ("quality_control", "conditions")
-
-
-def on_small_disk(options: str, *, into: Path) -> tuple[str, ...]:
-    """Return a command that mounts a small disk, seen by what it starts only, at a folder.
-
-    What stands there at the end is listed in ``into``.
-    """
-    enter = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
-    mount = f'mount -t tmpfs -o {options} tmpfs "$0"'
-    run = f'"$@"; status=$?; ls -A "$0" > "{into}"; exit $status'
-    folder = into.parent / "results" / "tiny" / "screen"
-    folder.mkdir(parents=True)
-    wrapper = (*enter, f"{mount} && {{ {run}; }}", str(folder))
+def started_in_namespace(*options: str) -> tuple[str, ...]:
+    """Return what starts a command in a user namespace of its own, or skip where that is barred."""
+    wrapper = ("unshare", "--user", *options)
     if shutil.which("unshare") is None or subprocess.run([*wrapper, "true"]).returncode != 0:
-        pytest.skip("no permission to mount a small disk in a namespace of its own")
+        pytest.skip("no permission for a user namespace, which this test needs")
     return wrapper
 
 
-@pytest.mark.parametrize(
-    ("options", "parts"),
-    [
-        ("size=4k", [IMPORTED, "no space left", "free space"]),
-        ("ro", [IMPORTED, "no permission", "change the permissions"]),
-    ],
-    ids=["full disk", "no permission"],
-)
-def test_a_disk_that_takes_no_results(project, options, parts) -> None:
-    left = project.folder / "left.txt"
-    wrapper = on_small_disk(options, into=left)
+def without_privileges() -> tuple[str, ...]:
+    """Return what makes permissions bind root, too; nothing for other users."""
+    return started_in_namespace() if os.geteuid() == 0 else ()
+
+
+def test_a_full_disk(project) -> None:
+    disk, left = project.folder / "results", project.folder / "left.txt"
+    (disk / "tiny").mkdir(parents=True)
+    namespace = started_in_namespace("--map-root-user", "--mount")
+    mount = 'mount -t tmpfs -o size=4k tmpfs "$0" || exit 77'
+    run = f'"$@"; status=$?; find "$0" -type f > {left}; exit $status'
+    wrapper = (*namespace, "sh", "-c", f"{mount}; {run}", str(disk))
+    if subprocess.run([*wrapper, "true"]).returncode == 77:
+        pytest.skip("no permission to mount a small disk")
     message = refused(
         project, IMPORTED, "--cores", "1", log="logs/tiny/import_screen.log", wrapper=wrapper
     )
-    assert all(part in message for part in parts), message
-    assert set(left.read_text().split()) <= {".snakemake_timestamp"}
+    assert f"{IMPORTED}: no space left" in message
+    assert left.read_text() == ""
+
+
+def test_a_folder_of_a_job_without_permission_to_write(project) -> None:
+    folder = (project.folder / IMPORTED).parent
+    folder.mkdir(parents=True)
+    folder.chmod(0o555)
+    message = refused(
+        project,
+        IMPORTED,
+        "--cores",
+        "1",
+        log="logs/tiny/import_screen.log",
+        wrapper=without_privileges(),
+    )
+    assert f"{IMPORTED}: no permission" in message
+    assert not results(project)
+
+
+@pytest.mark.parametrize("name", [".", "results/tiny", "logs"])
+def test_a_folder_of_the_run_without_permission_to_write(project, name) -> None:
+    folder = project.folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o555)
+    message = refused(project, IMPORTED, "--cores", "1", log=None, wrapper=without_privileges())
+    folder.chmod(0o755)
+    assert f"{folder}: no permission" in message
+    assert not results(project)
 
 
 def test_a_file_where_the_folder_of_results_should_be(project) -> None:
-    (project.folder / "results").write_text("mine\n")
-    done = project.snakemake(IMPORTED, "--cores", "1")
-    assert done.returncode != 0
-    assert "results" in done.stdout
-    assert (project.folder / "results").read_text() == "mine\n"
+    file = project.folder / "results"
+    file.write_text("mine\n")
+    message = refused(project, IMPORTED, "--cores", "1", log=None)
+    assert f"{file}: a folder is needed here" in message
+    assert file.read_text() == "mine\n"
 
 
 def test_the_configurations_of_these_tests_are_complete() -> None:

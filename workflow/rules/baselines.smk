@@ -1,18 +1,6 @@
 """Methods beside LCD: same inputs, same contract."""
 
 
-def reference_inputs(wildcards):
-    """Training cells and names; the ceiling alone, which is no method, sees the held-out cells."""
-    folder = f"results/{CFG.run}/folds/{wildcards.fold}"
-    files = {
-        "train": f"{folder}/train.h5ad",
-        "test_perturbations": f"{folder}/test_perturbations.txt",
-    }
-    if wildcards.method == "ceiling":
-        files["test"] = f"{folder}/test.h5ad"
-    return files
-
-
 rule predict_reference:
     input:
         unpack(reference_inputs),

@@ -1,21 +1,14 @@
 """Settings, seeds and names that the rules share."""
 
-import os
 import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
-CODE = [str(ROOT), str(ROOT / "workflow" / "scripts")]
-
-# Scripts run as processes of their own, on this machine or on a cluster's node, where this file is
-# read again: they find the code through the environment.
-sys.path[:0] = CODE
-os.environ["PYTHONPATH"] = os.pathsep.join([*CODE, os.environ.get("PYTHONPATH", "")]).rstrip(
-    os.pathsep
-)
+sys.path[:0] = [str(ROOT), str(ROOT / "workflow" / "scripts")]
 
 from lcd_core.errors import InputError
 from pipeline.config import load_config
+from pipeline.environment import prepare_environment
 from pipeline.seeds import derive_seed
 from pipeline.sources import source_hash
 from snakemake.exceptions import WorkflowError
@@ -25,11 +18,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# Idle OpenMP threads must sleep: spinning ones slow down the fits that run beside them.
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = str(CFG.threads.fit)
-os.environ["NUMBA_NUM_THREADS"] = "1"
+prepare_environment(ROOT, CFG.threads.fit)
 
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
 METHODS = list(CFG.prediction.methods)
@@ -69,9 +58,49 @@ def drift_settings(part, section="drift"):
     return settings(section, leave_out=(*NETWORK, *LEVELS))
 
 
+def linear_training(wildcards):
+    """Settings of the training on a linear system, which takes longer for large ones."""
+    values = drift_settings("training", "linear_drift")
+    steps = values.pop("steps_from_1000_genes")
+    if steps is not None and int(wildcards.genes) >= 1000:
+        values["steps"] = steps
+    return values
+
+
+def linear_seed(purpose):
+    """Seed that linear systems share which differ in their perturbed genes alone."""
+
+    def from_wildcards(wildcards):
+        which = (wildcards.structure, wildcards.genes, wildcards.system)
+        return derive_seed(CFG.seed, CFG.run, *which, purpose)
+
+    return from_wildcards
+
+
 def source(script):
     """Hash of a script and of the modules it imports, so that editing them reruns the rule."""
     return source_hash(ROOT, f"workflow/scripts/{script}.py")
+
+
+def raw_screen(wildcards):
+    """The screen's file as the configuration names it."""
+    if CFG.screen.kind == "simulated":
+        return rules.simulate_screen.output.screen
+    if CFG.screen.kind == "download":
+        return f"downloads/{CFG.screen.download_name}"
+    return CFG.screen.path
+
+
+def reference_inputs(wildcards):
+    """Training cells and names; the ceiling alone, which is no method, sees the held-out cells."""
+    folder = f"results/{CFG.run}/folds/{wildcards.fold}"
+    files = {
+        "train": f"{folder}/train.h5ad",
+        "test_perturbations": f"{folder}/test_perturbations.txt",
+    }
+    if wildcards.method == "ceiling":
+        files["test"] = f"{folder}/test.h5ad"
+    return files
 
 
 def final_files():
@@ -85,5 +114,9 @@ def final_files():
             *rules.write_tables_html.output,
         ]
     if "linear_systems" in CFG.analyses:
-        files += [*rules.aggregate_linear_systems.output, *rules.draw_linear_figures.output]
+        files += [
+            *rules.aggregate_linear_systems.output,
+            *rules.draw_linear_figures.output,
+            collect(rules.score_linear_system.output, **LINEAR_GRID),
+        ]
     return files

@@ -26,25 +26,6 @@ wildcard_constraints:
     system="[0-9]+",
 
 
-def linear_seed(purpose):
-    """Seed that systems share which differ in their perturbed genes alone."""
-
-    def from_wildcards(wildcards):
-        which = (wildcards.structure, wildcards.genes, wildcards.system)
-        return derive_seed(CFG.seed, CFG.run, *which, purpose)
-
-    return from_wildcards
-
-
-def linear_training(wildcards):
-    """Settings of the training, which takes longer for large systems."""
-    values = drift_settings("training", "linear_drift")
-    steps = values.pop("steps_from_1000_genes")
-    if steps is not None and int(wildcards.genes) >= 1000:
-        values["steps"] = steps
-    return values
-
-
 rule make_linear_system:
     output:
         system=f"{LINEAR_FOLDER}/system.safetensors",

@@ -1,15 +1,6 @@
 """From a screen, simulated, given or downloaded, to a checked and filtered one."""
 
 
-def raw_screen(wildcards):
-    """The screen's file as the configuration names it."""
-    if CFG.screen.kind == "simulated":
-        return rules.simulate_screen.output.screen
-    if CFG.screen.kind == "download":
-        return f"downloads/{CFG.screen.download_name}"
-    return CFG.screen.path
-
-
 rule simulate_screen:
     output:
         screen="<results>/simulation/screen.h5ad",

@@ -58,13 +58,14 @@ PAGE = """<!DOCTYPE html>
 body {{ font: 13px/1.45 system-ui, Arial, sans-serif; color: #222; margin: 20px; }}
 table {{ border-collapse: collapse; }}
 th, td {{ padding: 3px 10px; text-align: right; white-space: nowrap; border: 0; }}
-th {{ font-weight: 600; text-align: left; vertical-align: top; }}
+th {{ font-weight: 600; }}
 thead th {{ border-bottom: 1.5px solid #222; }}
 td {{ border-bottom: 1px solid #e4e4e4; font-variant-numeric: tabular-nums; }}
 </style></head>
 <body>
 <h1>Linear systems: summary per estimator</h1>
-<p>Median over the systems of a setting, and in brackets the 10th and 90th percentile.</p>
+<p>Median over the systems of a setting, and in brackets the 10th and 90th percentile;
+k is {k} times the number of genes.</p>
 {table}
 </body></html>
 """
@@ -232,7 +233,7 @@ def draw_top_effects(summary: pd.DataFrame) -> Figure:
         for axes, metric in zip(grid[:, column], TOP_METRICS, strict=True):
             draw_against_k(axes, own[own["metric"] == metric])
         grid[0, column].set_title(f"{STRUCTURES[structure]}\n{size} genes")
-        grid[-1, column].set_xlabel("k")
+        grid[-1, column].set_xlabel("k / genes")
     for axes, label in zip(grid[:, 0], TOP_METRICS.values(), strict=True):
         axes.set_ylabel(label)
     legend(figure, rows)
@@ -243,7 +244,7 @@ def draw_against_k(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw medians and a band from the 10th to the 90th percentile."""
     for name in estimators_in(rows):
         own, look = rows[rows["estimator"] == name].sort_values("k"), ESTIMATORS[name]
-        x = own["k"].to_numpy(float)
+        x = (own["k"] / own["genes"]).to_numpy(float)
         axes.fill_between(x, own["p10"], own["p90"], color=look.colour, alpha=0.12, linewidth=0)
         axes.plot(
             x,
@@ -256,8 +257,8 @@ def draw_against_k(axes: Axes, rows: pd.DataFrame) -> None:
         )
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
     axes.set_xscale("log")
-    ks = sorted(set(rows["k"]))
-    axes.set_xticks(ks, [str(k) for k in ks])
+    shares = sorted(set(rows["k"] / rows["genes"]))
+    axes.set_xticks(shares, [f"{share:g}" for share in shares])
     axes.minorticks_off()
 
 
@@ -374,14 +375,14 @@ def draw_pairs(
 
 
 def page(summary: pd.DataFrame) -> str:
-    """Medians as an HTML page, a row per setting and estimator."""
+    """Medians as an HTML page, a row per setting and estimator; of the k, the middle one."""
     rows = summary[summary["metric"].isin(SHOWN)].copy()
-    rows["score"] = [
-        metric.replace("@k", "") if pd.isna(k) else metric.replace("@k", f"@{k}")
-        for metric, k in zip(rows["metric"], rows["k"], strict=True)
-    ]
+    per_gene = rows["k"] / rows["genes"]
+    multiples = sorted(set(per_gene.dropna()))
+    middle = multiples[len(multiples) // 2]
+    rows = rows[per_gene.isna() | (per_gene == middle)]
     rows["text"] = [
-        "–" if n == 0 else f"{median:.3f} ({low:.3f}–{high:.3f})".replace("-", "−")
+        "–" if n == 0 else f"{median:.3f} ({low:.3f} to {high:.3f})".replace("-", "−")
         for median, low, high, n in zip(
             rows["median"], rows["p10"], rows["p90"], rows["n"], strict=True
         )
@@ -389,12 +390,18 @@ def page(summary: pd.DataFrame) -> str:
     rows["knows"] = np.select(
         [rows["knows_truth"], rows["knows_targets"]], ["truth", "targets"], "samples"
     )
+    rows["order"] = rows["estimator"].map({name: i for i, name in enumerate(ESTIMATORS)})
     rows["estimator"] = [ESTIMATORS[name].label.split(" (")[0] for name in rows["estimator"]]
+    rows["structure"] = rows["structure"].map(STRUCTURES)
     rows["sigma"] = rows["sigma"].map("{:.4g}".format)
-    index = ["structure", "genes", "n_perturbed", "sigma", "estimator", "knows"]
-    wide = pd.pivot(rows, index=index, columns="score", values="text")
-    order = [score for score in dict.fromkeys(rows["score"]) if score in wide.columns]
-    return PAGE.format(table=wide[order].to_html(na_rep="–", border=0))
+    index = ["structure", "genes", "n_perturbed", "sigma", "order", "estimator", "knows"]
+    wide = (
+        pd.pivot(rows, index=index, columns="metric", values="text")
+        .reset_index()
+        .rename_axis(columns=None)
+    )
+    table = wide[[name for name in [*index, *SHOWN] if name in wide and name != "order"]]
+    return PAGE.format(table=table.to_html(index=False, na_rep="–", border=0), k=f"{middle:g}")
 
 
 if __name__ == "__main__":

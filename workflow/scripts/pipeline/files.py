@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lcd_core.errors import InputError
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -16,7 +18,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    prefix = f".{path.stem}."
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -31,3 +38,28 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: str | Path) -> None:
+    """Check that files can be written into ``folder``, which need not exist yet.
+
+    Raises
+    ------
+    InputError
+        If it, or the nearest of its parents that exists, is no folder or takes no files.
+    """
+    nearest = Path(folder).absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise InputError(
+            "a folder is needed here, but a file of this name exists",
+            where=str(nearest),
+            remedy="move the file away or run in another folder",
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(
+            "no permission to write into this folder",
+            where=str(nearest),
+            remedy="change the permissions or run in a folder of your own",
+        )
