@@ -9,12 +9,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "workflow" / "scripts")]
 from lcd_core.errors import InputError
 from pipeline.config import load_config
 from pipeline.environment import prepare_environment
+from pipeline.files import require_writable
 from pipeline.seeds import derive_seed
 from pipeline.sources import source_hash
 from snakemake.exceptions import WorkflowError
 
 try:
     CFG = load_config(config, ", ".join(map(str, workflow.configfiles)) or "configuration")
+    for folder in (".snakemake", f"results/{CFG.run}", f"logs/{CFG.run}"):
+        require_writable(folder)  # Snakemake would end in a traceback
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -109,6 +112,8 @@ def final_files():
     if "benchmark" in CFG.analyses:
         files += [
             *rules.aggregate_metrics.output,
+            collect(rules.compute_metrics.output, fold=FOLDS, method=METHODS),
+            collect(rules.check_fits.output, fold=FOLDS),
             *rules.draw_benchmark_figures.output,
             *rules.draw_training_figures.output,
             *rules.write_tables_html.output,
