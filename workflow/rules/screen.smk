@@ -27,8 +27,7 @@ rule download_screen:
         "<logs>/download_screen/{name}.log",
     conda:
         "../../envs/core.yaml"
-    resources:
-        runtime=240,
+    localrule: True  # nodes of a cluster often have no internet
     params:
         url=CFG.screen.url,
         size=CFG.screen.size,

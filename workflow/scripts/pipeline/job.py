@@ -10,8 +10,6 @@ from typing import Any
 
 from lcd_core.errors import InputError
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-
 
 def configure_logging(log: str | None) -> None:
     """Send log lines to the terminal and, where given, to the rule's log file."""
