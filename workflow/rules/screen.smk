@@ -25,9 +25,9 @@ rule download_screen:
         screen="downloads/{name}.h5ad",
     log:
         "<logs>/download_screen/{name}.log",
+    localrule: True  # nodes of a cluster often have no internet
     conda:
         "../../envs/core.yaml"
-    localrule: True  # nodes of a cluster often have no internet
     params:
         url=CFG.screen.url,
         size=CFG.screen.size,
