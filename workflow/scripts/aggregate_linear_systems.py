@@ -38,7 +38,7 @@ def main(
         TSV: median, 10th and 90th percentile over the n systems of a setting.
     systems
         TSV, one row per system: perturbations, those used, those that did not converge, the rank
-        of L, the ridge, the noise level read, and the seconds of training.
+        of L, the ridge and the noise level read.
     """
     merged = pd.concat([read_tsv(path, dtype=TYPES) for path in score_tables], ignore_index=True)
     key = [*IDENTITY, "estimator", "metric", "k"]
@@ -83,7 +83,6 @@ def describe_fit(responses: pd.DataFrame, log: pd.DataFrame, effects: Path) -> d
         "ridge": estimate["ridge"],
         "alpha": estimate["alpha"],
         "training_steps": int(log["step"].iloc[-1]),
-        "training_seconds": log["seconds"].iloc[-1],
         "final_loss": log["loss"].iloc[-1],
     }
 
