@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, lognorm, readable_h5ad, write_h5ad
+from pipeline.screen import CONTROL, lognorm, read_names, readable_h5ad, write_h5ad
 from pipeline.seeds import derive_seed
 
 LAYER = "lognorm"
@@ -18,7 +18,7 @@ LAYER = "lognorm"
 
 def read_test_perturbations(path: str | Path) -> list[str]:
     """Read the perturbations to predict, one name a line."""
-    names = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    names = read_names(path)
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or repeated or CONTROL in names:
         raise InputError(

@@ -176,4 +176,4 @@ def counts_by_condition(screen: ad.AnnData) -> dict[str, NDArray[np.int32]]:
 
 def read_names(path: str | Path) -> list[str]:
     """Names in a text file, one a line; none in an empty file."""
-    return [line for line in Path(path).read_text().splitlines() if line]
+    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
