@@ -26,6 +26,7 @@ pathvars:
 include: "workflow/rules/screen.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/lcd.smk"
+include: "workflow/rules/effects.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/figures.smk"

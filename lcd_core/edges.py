@@ -134,12 +134,18 @@ class Implication:
     probability, low, high
         P(DE | C) with its Wilson interval.
     lift, lift_low, lift_high
-        P(DE | C) / P(DE) with its bootstrap interval.
+        P(DE | C) / P(DE) with its bootstrap interval; NaN where no edge is DE.
     conviction, conviction_low, conviction_high
-        (1 - P(DE)) / (1 - P(DE | C)) with its bootstrap interval; infinite where every predicted
+        (1 - P(DE)) / (1 - P(DE | C)) with its bootstrap interval (Brin et al. 1997): how much more
+        often C would go without DE if the two were independent. Infinite where every predicted
         edge is validated.
-    odds_ratio, p_value
-        One-sided Fisher's exact test of "predicted edges are DE more often than the others".
+    odds_ratio
+        Odds of DE among the predicted edges over the odds among the others, of the sample;
+        infinite where all predicted or none of the others are DE, NaN where both odds vanish or
+        both are infinite.
+    p_value
+        One-sided Fisher's exact test (hypergeometric tail, edges taken as independent) of
+        "predicted edges are DE more often than the others".
     """
 
     n_edges: int

@@ -13,7 +13,11 @@ Labels = NDArray[np.int64]
 
 
 def score_effects(
-    estimate: ArrayLike, truth: ArrayLike, threshold: float = 0.5, ks: Sequence[int] = ()
+    estimate: ArrayLike,
+    truth: ArrayLike,
+    threshold: float = 0.5,
+    ks: Sequence[int] = (),
+    pairs: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Score estimated direct effects against true ones, off-diagonal only.
 
@@ -28,6 +32,9 @@ def score_effects(
         effects.
     ks
         Numbers of strongest predicted effects by magnitude for the scores ``@k``.
+    pairs
+        Truth values that say which pairs are scored, shape (d, d); the diagonal never is. All
+        pairs of different genes if None.
 
     Returns
     -------
@@ -45,15 +52,15 @@ def score_effects(
     Raises
     ------
     InputError
-        If the matrices are not square and alike or not finite, the threshold is negative, or a k
-        is not between 1 and d (d - 1).
+        If the matrices are not square and alike or not finite, ``pairs`` has another shape or
+        selects none, the threshold is negative, or a k is not between 1 and the number of pairs.
     """
-    predicted, true = _off_diagonal(estimate, truth)
+    predicted, true = _scored_pairs(estimate, truth, pairs)
     if not threshold >= 0:
         raise InputError("the threshold must not be negative", found=str(threshold))
     wrong = [k for k in ks if not 1 <= k <= len(true)]
     if wrong:
-        raise InputError(f"k must lie between 1 and {len(true)}, all pairs of genes", found=wrong)
+        raise InputError(f"k must lie between 1 and {len(true)}, all pairs scored", found=wrong)
     classes = np.sign(true).astype(np.int64)
     called = _call(predicted, threshold)
     scores = _pairwise_auroc(predicted, classes)
@@ -93,7 +100,9 @@ def macro_f1(true: Labels, predicted: Labels, labels: Sequence[int]) -> float:
     return float(np.mean(values))
 
 
-def _off_diagonal(estimate: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector]:
+def _scored_pairs(
+    estimate: ArrayLike, truth: ArrayLike, pairs: ArrayLike | None
+) -> tuple[Vector, Vector]:
     a, b = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 2 or a.shape[0] != a.shape[1] or len(a) < 2:
         raise InputError(
@@ -104,8 +113,18 @@ def _off_diagonal(estimate: ArrayLike, truth: ArrayLike) -> tuple[Vector, Vector
         if not np.isfinite(matrix).all():
             rows = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
             raise InputError(f"the {name} is not finite", found=(f"gene {i}" for i in rows))
-    other = ~np.eye(len(a), dtype=bool)
-    return a[other], b[other]
+    scored = ~np.eye(len(a), dtype=bool)
+    if pairs is not None:
+        chosen = np.asarray(pairs, dtype=bool)
+        if chosen.shape != a.shape:
+            raise InputError(
+                "the pairs to score must be a matrix of the size of the effects",
+                found=f"pairs {chosen.shape}, effects {a.shape}",
+            )
+        scored &= chosen
+    if not scored.any():
+        raise InputError("no pair of different genes is to be scored")
+    return a[scored], b[scored]
 
 
 def _call(effects: Vector, threshold: float) -> Labels:

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from lcd_core.clipr import (
-    LinearUnits,
     default_ridge,
     estimate_effects,
     initial_responses,
 )
 from lcd_core.errors import InputError
+from lcd_core.units import LinearUnits
 
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -1,31 +1,39 @@
 """Maps between latent states and the coordinates in which the drift is learned."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from lcd_core.errors import InputError
 from lcd_core.measurement import log_softplus, rates
+from lcd_core.units import LinearUnits
 
 TRANSFORMS = ("identity", "log_rate")
+SCALINGS = ("standard_deviation", "covariance")
 
 
 @dataclass(frozen=True)
 class StateTransform:
-    """``s = (u(x) - mean) / scale`` with ``u`` the identity or a monotone function of the rate.
+    """``s = T^-1 (u(x) - mean)`` with ``u`` the identity or a monotone function of the rate.
 
     ``log_rate`` is ``u = log(eta * softplus(x) + pseudocount)``. Genes of low counts give states
     with long tails far below zero, where every x means a rate of zero; in ``u`` those tails
-    collapse and the standard deviation measures what can be observed. CLIPR's change of units
-    holds for linear maps, so causal effects use the identity.
+    collapse and the standard deviation measures what can be observed.
+
+    ``T`` is diagonal (standard deviations, as published) or the symmetric square root of the whole
+    covariance: then directions in which cells hardly vary are as long as all others, and neither
+    vanish below the noise levels nor make the score stiff.
 
     Attributes
     ----------
     kind
         ``"identity"`` or ``"log_rate"``.
-    mean, scale
-        Control mean and standard deviation over all training samples, of ``u``; shape (d,).
+    mean
+        Control mean of ``u``, shape (d,).
+    scale
+        ``T`` over all training samples: its diagonal, shape (d,), or all of it, shape (d, d).
     eta
         Rate scale, shape (d,).
     ceiling
@@ -52,21 +60,39 @@ class StateTransform:
         *,
         kind: str = "identity",
         pseudocount: float = 0.1,
+        scaling: str = "standard_deviation",
+        shrinkage: float = 0.0,
     ) -> "StateTransform":
-        """Standardise by the control mean and the standard deviation over all samples.
+        """Centre at the control mean and scale by the spread over all samples.
 
         Parameters
         ----------
         states
-            Samples of all training conditions, shape (..., d).
+            Samples of all training conditions, shape (..., n, d).
         control
             Samples of the control, shape (n, d).
         eta
             Rate scale, shape (d,).
+        kind, pseudocount
+            See :class:`StateTransform`.
+        scaling
+            ``"standard_deviation"`` or ``"covariance"``.
+        shrinkage
+            Of the covariance towards its diagonal, from 0 (none) to below 1.
+
+        Raises
+        ------
+        InputError
+            On unknown choices, states that are not finite or do not vary, or a covariance that
+            is singular.
         """
         if kind not in TRANSFORMS:
             raise InputError(
                 "unknown state transform", found=kind, remedy=f"use one of {TRANSFORMS}"
+            )
+        if scaling not in SCALINGS:
+            raise InputError(
+                "unknown scaling of states", found=scaling, remedy=f"use one of {SCALINGS}"
             )
         if not torch.isfinite(states).all():
             raise InputError(
@@ -75,22 +101,43 @@ class StateTransform:
         raw = cls(
             kind, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf), pseudocount
         )
-        u = raw.forward(states).flatten(end_dim=-2).double()
-        scale = u.std(dim=0)
-        if (scale == 0).any():
+        mean = raw.forward(control).double().mean(dim=0)
+        blocks = states.reshape(-1, *states.shape[-2:])
+        # block by block: all states of a large screen at once, in double precision, take too much
+        total, highest = torch.zeros_like(mean), torch.full_like(mean, -torch.inf)
+        products = torch.zeros_like(mean if scaling == "standard_deviation" else mean.outer(mean))
+        for block in blocks:
+            u = raw.forward(block).double() - mean
+            total += u.sum(dim=0)
+            products += u.square().sum(dim=0) if products.ndim == 1 else u.T @ u
+            highest = torch.maximum(highest, u.max(dim=0).values + mean)
+        n = blocks.shape[0] * blocks.shape[1]
+        if products.ndim == 1:
+            variance = (products - total.square() / n) / (n - 1)
+        else:
+            covariance = (products - total.outer(total) / n) / (n - 1)
+            variance = covariance.diagonal()
+        still = variance <= 1e-14 * (products if products.ndim == 1 else products.diagonal()) / n
+        if still.any():
             raise InputError(
                 "states do not vary in some genes",
-                found=[str(i) for i in torch.nonzero(scale == 0).flatten().tolist()],
+                found=[str(i) for i in torch.nonzero(still).flatten().tolist()],
                 remedy="drop genes without variance before fitting",
             )
-        mean = raw.forward(control).double().mean(dim=0)
-        highest = u.max(dim=0).values
+        scale = variance.sqrt() if products.ndim == 1 else covariance_root(covariance, shrinkage)
         mean, scale, eta, ceiling = (part.to(states) for part in (mean, scale, eta, highest))
         return cls(kind, mean, scale, eta, ceiling, pseudocount)
+
+    @cached_property
+    def units(self) -> LinearUnits:
+        """The linear part, ``u = mean + T s``."""
+        return LinearUnits(self.mean, self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Model coordinates of states ``x`` (..., d)."""
         u = x if self.kind == "identity" else self._log_rate(x)
+        if self.scale.ndim == 2:
+            return self.units.from_original(u).to(u)
         return (u - self.mean) / self.scale
 
     def inverse(self, s: Tensor) -> Tensor:
@@ -99,9 +146,8 @@ class StateTransform:
         For ``log_rate``, coordinates below the image of the map (rate zero) give the state with
         the smallest positive rate that the dtype holds.
         """
-        u = self.mean + self.scale * s
         if self.kind == "identity":
-            return u
+            return self._unscaled(s)
         ratio = self.rate(s) / self.eta
         ratio = ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
         small = ratio < 1e-6
@@ -109,7 +155,10 @@ class StateTransform:
 
     def rate(self, s: Tensor) -> Tensor:
         """Poisson rates of model coordinates ``s`` (..., d)."""
-        u = self.mean + self.scale * s
+        return self.rate_of(self._unscaled(s))
+
+    def rate_of(self, u: Tensor) -> Tensor:
+        """Poisson rates of ``u`` (..., d), the coordinates before centring and scaling."""
         if self.kind == "identity":
             return rates(u, self.eta)
         return (torch.exp(torch.minimum(u, self.ceiling)) - self.pseudocount).clamp(min=0.0)
@@ -124,3 +173,32 @@ class StateTransform:
         # logaddexp keeps the pseudocount exact where the rate vanishes
         log_rate = self.eta.log() + log_softplus(x)
         return torch.logaddexp(log_rate, torch.full_like(log_rate, self.pseudocount).log())
+
+    def _unscaled(self, s: Tensor) -> Tensor:
+        if self.scale.ndim == 2:
+            return self.units.to_original(s).to(s)
+        return self.mean + self.scale * s
+
+
+def covariance_root(covariance: Tensor, shrinkage: float = 0.0) -> Tensor:
+    """Symmetric square root of a covariance (d, d), shrunk towards its diagonal; float64.
+
+    Raises
+    ------
+    InputError
+        If the shrinkage is out of range, or the shrunk covariance is singular.
+    """
+    if not 0 <= shrinkage < 1:
+        raise InputError("shrinkage lies at 0 or above and below 1", found=str(shrinkage))
+    matrix = covariance.double()
+    matrix = (1 - shrinkage) * matrix + shrinkage * matrix.diagonal().diag()
+    values, vectors = torch.linalg.eigh(matrix)
+    smallest, largest = float(values[0]), float(values[-1])
+    if smallest <= len(matrix) * torch.finfo(torch.float32).eps * largest:
+        raise InputError(
+            "the covariance of the states is singular, or nearly so",
+            found=f"eigenvalues from {smallest:.3g} to {largest:.3g}",
+            remedy="raise the shrinkage, or scale by standard deviations",
+        )
+    root: Tensor = (vectors * values.sqrt()) @ vectors.T
+    return (root + root.T) / 2

@@ -1,8 +1,5 @@
 """Gene sets: reading, refusal of foreign identifiers, and Fisher's exact test."""
 
-import os
-from pathlib import Path
-
 import gseapy
 import numpy as np
 import pytest
@@ -18,8 +15,16 @@ from pipeline.gene_sets import (
     strongest_terms,
 )
 
-DATA = Path(os.environ.get("LCD_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 UNIVERSE = [f"GENE{i}" for i in range(120)]
+
+
+@pytest.fixture
+def msigdb(shared_data):
+    """Folder of real gene sets."""
+    folder = shared_data / "msigdb"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
 
 
 def write(path, text, **kwargs):
@@ -44,7 +49,10 @@ def test_gmt_is_read_whatever_its_line_ends(tmp_path):
     expected = {"A": {"G1", "G2"}, "B": {"G1", "G3"}}
     assert read_gmt(write(tmp_path / "unix.gmt", text)) == expected
     assert read_gmt(write(tmp_path / "windows.gmt", text.replace("\n", "\r\n"))) == expected
+    assert read_gmt(write(tmp_path / "old_mac.gmt", text.replace("\n", "\r"))) == expected
     assert read_gmt(write(tmp_path / "bom.gmt", text, encoding="utf-8-sig")) == expected
+    odd = text.replace("url", "a description\x0bof two lines\u2028or three")
+    assert read_gmt(write(tmp_path / "odd.gmt", odd)) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,12 @@ def test_binary_file_is_refused(tmp_path):
     (tmp_path / "x.gmt").write_bytes(b"\x1f\x8b\xff\xfe\x00")
     with pytest.raises(InputError, match="not a text file"):
         read_gmt(tmp_path / "x.gmt")
+
+
+def test_missing_file_and_folder_are_refused(tmp_path):
+    for path in (tmp_path / "missing.gmt", tmp_path):
+        with pytest.raises(InputError, match=f"(?s){path}.*no such file.*check the path"):
+            read_gmt(path)
 
 
 @pytest.mark.parametrize(
@@ -157,22 +171,55 @@ def test_strongest_terms_are_significant_and_ranked_by_odds_ratio():
     assert strongest_terms(table, alpha=0.01, top=2)["term"].tolist() == ["a", "c"]
 
 
+def smallest_p_values(sets, universe, modules, seed):
+    """Smallest adjusted P value of each of 200 permutations of the genes' labels."""
+    rng = np.random.default_rng(seed)
+    smallest = []
+    for _ in range(200):
+        new = dict(zip(universe, rng.permutation(universe).tolist(), strict=True))
+        permuted = {number: [new[gene] for gene in own] for number, own in modules.items()}
+        smallest.append(enrich(permuted, sets, universe)["p_adjusted"].min())
+    return np.array(smallest)
+
+
+def assert_no_more_than_chance(smallest):
+    # Where nothing is enriched, BH at alpha calls anything with probability alpha at most.
+    for alpha in (0.01, 0.05, 0.2):
+        assert (smallest < alpha).sum() <= binom.isf(0.001, len(smallest), alpha)
+
+
 def test_permuted_labels_give_no_terms_beyond_chance():
-    rng = np.random.default_rng(2)
     sets = random_sets(150, 3)
     edges = np.cumsum([0, 6, 10, 15, 25])
-    alpha, with_terms = 0.01, 0
-    for _ in range(200):
-        genes = rng.permutation(UNIVERSE).tolist()
-        modules = {m: genes[edges[m - 1] : edges[m]] for m in range(1, 5)}
-        with_terms += bool((enrich(modules, sets, UNIVERSE)["p_adjusted"] < alpha).any())
-    # Where nothing is enriched, BH at alpha calls anything with probability alpha at most.
-    assert with_terms <= binom.isf(0.001, 200, alpha)
+    modules = {m: UNIVERSE[edges[m - 1] : edges[m]] for m in range(1, 5)}
+    sets["c", "PLANTED"] = frozenset([*modules[2], *UNIVERSE[60:64]])
+    as_they_are = enrich(modules, sets, UNIVERSE)
+    assert strongest_terms(as_they_are, alpha=0.01, top=5)["term"].tolist() == ["PLANTED"]
+    assert_no_more_than_chance(smallest_p_values(sets, UNIVERSE, modules, 2))
 
 
-@pytest.mark.skipif(not (DATA / "msigdb").is_dir(), reason=f"no MSigDB files in {DATA}")
-def test_real_gene_sets_name_a_ribosomal_module():
-    path = DATA / "msigdb" / "c5.go.cc.v2024.1.Hs.symbols.gmt"
+def test_permuted_labels_give_no_real_terms_beyond_chance(msigdb):
+    """Ribosomal genes as a module among others; permuting the labels loses their terms."""
+    paths = sorted(msigdb.glob("*.gmt"))
+    everything = frozenset().union(*(genes for path in paths for genes in read_gmt(path).values()))
+    ribosomal = sorted(gene for gene in everything if gene.startswith(("RPL", "RPS")))[:30]
+    universe = [*ribosomal, *sorted(everything - set(ribosomal))[::60]]
+    sets = read_gene_sets(paths, universe)
+    members = [frozenset(universe).intersection(genes) for genes in sets.values()]
+    # Terms of a few modelled genes only would make tests conservative, and this one blind.
+    large = [
+        term for term, own in zip(sets, members, strict=True) if 10 <= len(own) <= len(universe) / 2
+    ]
+    sets = {term: sets[term] for term in large}
+    assert len(sets) > 100
+    modules = {1: ribosomal, 2: universe[30:60], 3: universe[60:80], 4: universe[80:90]}
+    top = strongest_terms(enrich(modules, sets, universe), alpha=0.01, top=5)
+    assert (top["module"] == 1).sum() == 5
+    assert_no_more_than_chance(smallest_p_values(sets, universe, modules, 4))
+
+
+def test_real_gene_sets_name_a_ribosomal_module(msigdb):
+    path = msigdb / "c5.go.cc.v2024.1.Hs.symbols.gmt"
     ribosomal = [f"RPL{i}" for i in (3, 4, 5, 6, 7, 8, 9, 11, 12, 13)]
     sets = read_gmt(path)
     others = sorted(frozenset().union(*sets.values()) - set(ribosomal))[::50]

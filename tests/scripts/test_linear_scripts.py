@@ -20,12 +20,12 @@ import draw_linear_figures
 import fit_linear_drift
 import make_linear_system
 import score_linear_system
-from lcd_core.clipr import LinearUnits
 from lcd_core.drift import noise_levels
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.linear_systems import LinearDrift, random_linear_system
 from lcd_core.model import LCD
+from lcd_core.units import LinearUnits
 from pipeline.clipr import linearise, nearest_level
 from pipeline.config import Config
 from pipeline.linear_systems import IDENTITY, draw_samples, read_system
@@ -60,7 +60,7 @@ def make(folder: Path, **changes) -> str:
     return str(path)
 
 
-def fit(folder: Path, steps: int = 20, seed: int = 3) -> None:
+def fit(folder: Path, steps: int = 20, seed: int = 3, scaling: str = "standard_deviation") -> None:
     fit_linear_drift.main(
         system=str(folder / "system.safetensors"),
         weights=str(folder / "model.safetensors"),
@@ -69,6 +69,7 @@ def fit(folder: Path, steps: int = 20, seed: int = 3) -> None:
         settings={"steps": steps, "batch_states": 256, "learning_rate": 3e-3, "log_every": 10},
         network={"hidden": 48, "embedding_dimensions": 16},
         levels={"count": 30, "smallest": 0.01, "largest": 10.0},
+        scaling=scaling,
         seed=seed,
         device="cpu",
     )
@@ -169,8 +170,17 @@ class TestFit:
         """The network, its training and the change of units together."""
         system, _ = read_system(run.folders[0] / "system.safetensors")
         tensors, _ = load_tensors(run.folders[0], "effects")
-        limits = tensors["limits"].numpy()
+        limits = tensors["limits"].numpy() + tensors["origin"].numpy()[:, None]
         assert np.corrcoef(limits.ravel(), system.means[1:].T.ravel())[0, 1] > 0.97
+
+    def test_states_are_whitened_on_request(self, tmp_path) -> None:
+        make(tmp_path)
+        fit(tmp_path, steps=2, scaling="covariance")
+        samples = draw_samples(*read_system(tmp_path / "system.safetensors")).astype(float)
+        scale = LCD.load(tmp_path).transform.scale.double().numpy()
+        np.testing.assert_allclose(scale @ scale, np.cov(samples.reshape(-1, D).T), rtol=1e-3)
+        evaluate(tmp_path)
+        assert load_tensors(tmp_path, "effects")[0]["effects"].isfinite().all()
 
     def test_states_are_standardised_by_the_control(self, run) -> None:
         folder = run.folders[0]
@@ -200,7 +210,8 @@ class TestScores:
         a = tensors["effects"].numpy()
         np.testing.assert_allclose(a, expected, rtol=1e-7, atol=1e-9)
         control = tensors["control_limit"].numpy()
-        np.testing.assert_allclose(tensors["bias"], -a @ control)
+        origin = tensors["origin"].numpy()
+        np.testing.assert_allclose(tensors["bias"], -a @ (origin + control), rtol=1e-6)
         np.testing.assert_allclose(tensors["shifts"], a @ (control[:, None] - limits), atol=1e-9)
 
     def test_auroc_is_that_of_the_effects_in_the_file(self, run) -> None:
@@ -275,12 +286,16 @@ class Runaway(LinearDrift):
 
 class TestLinearise:
     @settings(max_examples=20, deadline=None)
-    @given(st.integers(0, 10**6))
-    def test_a_linear_drift_gives_its_own_effects_bias_and_shifts(self, seed) -> None:
+    @given(st.integers(0, 10**6), st.sampled_from(["control_mean", "zero"]))
+    def test_a_linear_drift_gives_its_own_effects_bias_and_shifts(self, seed, origin) -> None:
         system = random_linear_system(6, 6, "erdos_renyi", seed, links_per_gene=2)
-        exact = {**CLIPR, "ridge": 0.0, "tolerance": 1e-11}
-        units = LinearUnits.original(6)
-        found = linearise(system.drift(), torch.eye(6), units, list("abcdef"), exact)
+        exact = {**CLIPR, "ridge": 0.0, "tolerance": 1e-11, "origin": origin}
+        # a drift of original units, with a mean that is no more than a place to read it at
+        units = LinearUnits.original(6).seen_from(-np.arange(6.0))
+        drift = LinearDrift(
+            system.effects, system.bias + system.effects @ np.arange(6.0), system.shift_matrix.T
+        )
+        found = linearise(drift, torch.eye(6), units, list("abcdef"), exact)
         scale = np.abs(system.effects).max()
         np.testing.assert_allclose(found.estimate.effects, system.effects, atol=1e-6 * scale)
         np.testing.assert_allclose(found.bias, system.bias, atol=1e-5)

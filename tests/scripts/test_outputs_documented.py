@@ -11,9 +11,17 @@ from safetensors import safe_open
 
 import aggregate_linear_systems
 import aggregate_metrics
+import assemble_held_out_effects
 import check_fits
+import choose_held_out_causes
+import combine_effects
 import compute_metrics
+import differential_expression
+import enrich_modules
+import estimate_effects
+import export_effects
 import filter_screen
+import find_modules
 import fit_drift
 import fit_linear_drift
 import fit_prior
@@ -24,11 +32,15 @@ import predict_ceiling
 import predict_lcd
 import predict_salt
 import score_linear_system
+import score_recovery
 import select_genes
 import simulate_screen
 import test_differential_expression as test_de
+import validate_edges
 from lcd_core.metrics import METRICS
 from pipeline.config import Clipr, load_config
+from pipeline.effects import read_effects
+from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +156,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings={"steps": 2, "batch_states": 8},
         network={"hidden": 4, "embedding_dimensions": 2, "time_dimensions": 2},
         levels={"count": 3},
-        states={"transform": "log_rate", "pseudocount": 0.1},
+        states={
+            "transform": "log_rate",
+            "pseudocount": 0.1,
+            "scaling": "standard_deviation",
+            "shrinkage": 0.0,
+        },
         samples=10,
         seed=1,
         device="cpu",
@@ -197,8 +214,85 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         summary=at("benchmark/summary.tsv"),
         win_rates=at("benchmark/win_rates.tsv"),
     )
+    write_effects(root, train, model)
     write_linear_system(root / "linear_systems", "erdos_renyi_d6_p50_s1")
     return root
+
+
+def write_effects(root: Path, train: str, model: str) -> None:
+    """Files of the causal effects, from the model of one fold."""
+
+    def at(name: str, below: str = "effects") -> str:
+        (root / below / name).parent.mkdir(parents=True, exist_ok=True)
+        return str(root / below / name)
+
+    de, ensemble = at("differential_expression.tsv"), at("ensemble.h5ad")
+    differential_expression.main(screen=train, table=de)
+    fit = at("fits/1/effects.h5ad")
+    estimate_effects.main(
+        train=train,
+        model=model,
+        effects=fit,
+        responses=at("fits/1/responses.h5ad"),
+        table=at("fits/1/responses.tsv"),
+        clipr=Clipr(exclude_unconverged=False).model_dump(),
+        device="cpu",
+    )
+    combine_effects.main(fits=[fit, fit], ensemble=ensemble)
+    modules = at("modules.tsv")
+    find_modules.main(
+        effects=ensemble,
+        tree=at("tree.tsv"),
+        order=at("order.tsv"),
+        membership=modules,
+        cut="number",
+        number=2,
+        min_size=2,
+    )
+    enrich_modules.main(
+        membership=modules,
+        gene_sets=[at("modules.gmt", "simulation")],
+        table=at("enrichment.tsv"),
+        top_table=at("top_terms.tsv"),
+    )
+    export_effects.main(
+        effects=ensemble,
+        membership=modules,
+        annotated=at("effects.h5ad"),
+        edges=at("edges.tsv"),
+        graphml=at("network.graphml"),
+        k=5,
+    )
+    causes, held_out = at("held_out/causes.tsv"), at("held_out/effects.h5ad")
+    choose_held_out_causes.main(effects=ensemble, causes=causes, k=20, n_folds=1, seed=1)
+    unseen = read_effects(fit)
+    unseen.obs["perturbed"] = False
+    write_h5ad(unseen, root / "unseen.h5ad")
+    assemble_held_out_effects.main(
+        causes=causes, fits=[str(root / "unseen.h5ad")], effects=held_out
+    )
+    (root / "unseen.h5ad").unlink()
+    for matrix, folder in ((ensemble, "effects"), (held_out, "effects/held_out")):
+        validate_edges.main(
+            effects=matrix,
+            differential_expression=de,
+            edges=at("validated_edges.tsv", folder),
+            validation=at("validation.tsv", folder),
+            fractions=[1.0],
+            seed=1,
+        )
+    score_recovery.main(
+        effects=ensemble,
+        seed_effects=[fit],
+        true_effects=at("effects.tsv", "simulation"),
+        true_modules=at("modules.gmt", "simulation"),
+        membership=modules,
+        differential_expression=de,
+        train=train,
+        recovery=at("recovery.tsv"),
+        curve=at("recovery_curve.tsv"),
+        min_size=2,
+    )
 
 
 def write_linear_system(folder: Path, system: str) -> None:
@@ -230,6 +324,7 @@ def write_linear_system(folder: Path, system: str) -> None:
         settings={"steps": 2, "batch_states": 8},
         network={"hidden": 4, "embedding_dimensions": 2, "time_dimensions": 2},
         levels={"count": 3},
+        scaling="covariance",
         seed=1,
         device="cpu",
     )
@@ -259,6 +354,7 @@ def write_linear_system(folder: Path, system: str) -> None:
 def section_of(path: Path, results: Path) -> str:
     """Text on a file of the run; its fold, method and linear system are wildcards there."""
     name = path.relative_to(results).as_posix().replace("folds/1/", "folds/<fold>/")
+    name = name.replace("fits/1/", "fits/<fold>/")
     system = "<structure>_d<genes>_p<percent>_s<system>/"
     name = name.replace("erdos_renyi_d6_p50_s1/", system)
     name = re.sub(r"(predictions|metrics)/\w+\.(h5ad|tsv)", r"\1/<method>.\2", name)
@@ -283,9 +379,13 @@ def test_contents_of_all_h5ad_files(results: Path) -> None:
         body, cells = section_of(path, results), ad.read_h5ad(path)
         if "as in `screen/imported.h5ad`" in body or "The same, after" in body:
             body = sections()["screen/imported.h5ad"]
-        parts = {"obs": cells.obs.columns, "layers": cells.layers, "uns": cells.uns}
+        parts = {
+            "obs": cells.obs.columns,
+            "var": cells.var.columns,
+            "layers": cells.layers,
+            "uns": cells.uns,
+        }
         names = [f'`{part}["{name}"]`' for part, keys in parts.items() for name in keys]
-        assert cells.var.empty
         assert not [name for name in names if name not in body], path
 
 
@@ -309,7 +409,7 @@ def test_every_output_of_a_rule_is_described() -> None:
         for block in re.findall(r"^    output:\n((?:        .*\n)+)", text, flags=re.M):
             declared |= set(re.findall(r'"<results>/([^"]+)"', block))
     assert len(declared) >= 20
-    wildcards = {re.sub(r"\{(\w+)\}", r"<\1>", name) for name in declared}
+    wildcards = {re.sub(r"\{\{?(\w+)\}\}?", r"<\1>", name) for name in declared}
     wildcards = {re.sub("predictions/lcd", "predictions/<method>", name) for name in wildcards}
     assert wildcards <= set(sections())
 

@@ -10,7 +10,6 @@ from scipy.optimize import root
 from lcd_core.clipr import (
     AndersonSolver,
     FlowSolver,
-    LinearUnits,
     default_ridge,
     estimate_effects,
     implied_bias_and_shifts,
@@ -21,6 +20,7 @@ from lcd_core.clipr import (
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
 from lcd_core.linear_systems import LinearDrift, random_linear_system
+from lcd_core.units import LinearUnits
 
 SEEDS = st.integers(0, 10_000)
 
@@ -212,6 +212,29 @@ def test_responses_in_other_units_are_those_of_the_transformed_drift(seed, whole
     assume(np.linalg.cond(limits.limits) < 1e4)
     effects = estimate_effects(initial, limits.limits, 0.0).effects
     assert relative_error(effects, a_x) < 1e-6
+
+
+@given(SEEDS, st.integers(2, 8))
+@settings(max_examples=25, deadline=None)
+def test_a_linear_drift_has_the_same_effects_wherever_it_is_read(seed, d):
+    rng = np.random.default_rng(seed)
+    effects = stable_matrix(rng, d)
+    drift = LinearDrift(effects, rng.normal(size=d), 5 * rng.normal(size=(d, d)))
+    units = LinearUnits.original(d).seen_from(3 * rng.normal(size=d))
+    membership = torch.eye(d, dtype=torch.float64)
+    initial = initial_responses(drift, membership, units)
+    responses = limit_responses(drift, membership, units, tolerance=1e-12)
+    assume(np.linalg.cond(responses.limits) < 1e4)
+    assert relative_error(estimate_effects(initial, responses.limits, 0.0).effects, effects) < 1e-6
+
+
+def test_units_seen_from_a_state_call_it_zero():
+    units = LinearUnits([1.0, 2.0], [[2.0, 0.5], [0.5, 1.0]]).seen_from([3.0, -1.0])
+    shifted = units.to_original(units.from_original(torch.zeros(1, 2)))
+    torch.testing.assert_close(shifted, torch.zeros(1, 2, dtype=torch.float64))
+    torch.testing.assert_close(
+        units.to_original(torch.zeros(1, 2)), torch.tensor([[-2.0, 3.0]], dtype=torch.float64)
+    )
 
 
 def test_units_invert_and_a_diagonal_equals_its_matrix():

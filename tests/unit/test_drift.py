@@ -113,6 +113,38 @@ def test_state_transform_standardises_and_inverts(kind):
     torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["identity", "log_rate"])
+def test_scaling_by_the_covariance_whitens_and_inverts(kind):
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.tensor([[1.0, 0.9, 0.2], [0.0, 0.1, 0.3], [0.0, 0.0, 2.0]], dtype=torch.float64)
+    states = torch.randn(4, 500, 3, generator=generator, dtype=torch.float64) @ mixing
+    eta = torch.tensor([1.0, 4.0, 20.0], dtype=torch.float64)
+    transform = StateTransform.fit(states, states[0], eta, kind=kind, scaling="covariance")
+    s = transform.forward(states)
+    torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
+    identity = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(s.flatten(0, 1).T.cov(), identity, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
+    expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
+    torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
+
+
+def test_shrinkage_leads_from_the_covariance_to_its_diagonal():
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(1, 50, 1, generator=generator).expand(1, 50, 2)  # perfectly correlated
+    eta = torch.ones(2)
+    with pytest.raises(InputError, match="singular, or nearly so"):
+        StateTransform.fit(states, states[0], eta, scaling="covariance")
+    scale = StateTransform.fit(
+        states, states[0], eta, scaling="covariance", shrinkage=0.25
+    ).scale.double()
+    variance = float(states[0, :, 0].double().var())
+    expected = variance * torch.tensor([[1.0, 0.75], [0.75, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(scale @ scale, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="shrinkage"):
+        StateTransform.fit(states, states[0], eta, scaling="covariance", shrinkage=1.0)
+
+
 def test_log_rate_collapses_far_negative_states():
     states = torch.tensor([[[-500.0], [-40.0], [0.0], [3.0]]])
     transform = StateTransform.fit(states, states[0], torch.ones(1), kind="log_rate")
@@ -132,3 +164,5 @@ def test_state_transform_refuses_constant_and_non_finite_states():
         StateTransform.fit(torch.full((1, 4, 2), float("nan")), torch.zeros(4, 2), eta)
     with pytest.raises(InputError, match="unknown state transform"):
         StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta, kind="log")
+    with pytest.raises(InputError, match="unknown scaling"):
+        StateTransform.fit(torch.randn(1, 4, 2), torch.zeros(4, 2), eta, scaling="max")

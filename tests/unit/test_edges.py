@@ -58,6 +58,19 @@ def test_numbers_equal_scipy_and_statsmodels(ranked, data):
     assert (result.low, result.high) == pytest.approx((low, high), rel=1e-9, abs=1e-12)
     assert result.probability == top.mean()
     assert result.base_rate == pytest.approx(ranked.mean())
+    # from the joint distribution: P(C, DE) / (P(C) P(DE)), and P(C) P(not DE) / P(C, not DE)
+    predicted = np.arange(len(ranked)) < k
+    joint, missed = (predicted & ranked).mean(), (predicted & ~ranked).mean()
+    if ranked.any():
+        lift = joint / (predicted.mean() * ranked.mean())
+        assert result.lift == pytest.approx(lift, rel=1e-9)
+    else:
+        assert np.isnan(result.lift)
+    if missed:
+        conviction = predicted.mean() * (~ranked).mean() / missed
+        assert result.conviction == pytest.approx(conviction, rel=1e-9)
+    else:
+        assert not np.isfinite(result.conviction)
 
 
 def test_lift_and_conviction_by_hand():

@@ -97,6 +97,40 @@ def test_diagonal_has_no_influence():
     assert score_effects(estimate, truth, ks=[5]) == before
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.floats(0.2, 0.9))
+def test_chosen_pairs_are_scored_alone(seed, share):
+    estimate, truth = random_pair(seed, rounded=True)
+    chosen = np.random.default_rng(seed + 1).random(truth.shape) < share
+    chosen[0, 1] = True
+    scored = chosen & ~np.eye(len(truth), dtype=bool)
+    k = max(1, int(scored.sum()) // 3)
+    scores = score_effects(estimate, truth, ks=[k], pairs=chosen)
+    value, true = estimate[scored], truth[scored]
+    label = np.sign(true)
+    of_pair = label != -1
+    if 0 < (label == 1).sum() < of_pair.sum():
+        expected = metrics.roc_auc_score(label[of_pair] == 1, value[of_pair])
+        assert scores["auroc_positive_absent"] == pytest.approx(expected, rel=1e-12)
+    called = np.where(value > 0.5, 1, np.where(value < -0.5, -1, 0))
+    every = {"average": "macro", "labels": [-1, 0, 1], "zero_division": 0}
+    assert scores["f1"] == pytest.approx(metrics.f1_score(label, called, **every))
+    top = np.argsort(-np.abs(value), kind="stable")[:k]
+    assert scores[f"precision@{k}"] == pytest.approx(np.mean(true[top] != 0))
+
+
+def test_pairs_by_hand():
+    truth = np.array([[9.0, 2.0, 0.0], [-1.0, 9.0, 0.0], [0.0, 3.0, 9.0]])
+    estimate = np.array([[0.0, 1.0, 0.2], [-0.7, 0.0, 0.6], [0.1, -2.0, 0.0]])
+    # causes 0 and 2: positive none; negative -0.7; absent 0.2, 0.6, 0.1
+    scores = score_effects(estimate, truth, ks=[2], pairs=[[1, 0, 1], [1, 0, 1], [1, 0, 1]])
+    assert scores["auroc_negative_absent"] == 1.0
+    assert np.isnan(scores["auroc_positive_absent"])
+    assert scores["precision@2"] == 0.5
+    every = score_effects(estimate, truth, ks=[2], pairs=np.ones((3, 3)))
+    assert every == score_effects(estimate, truth, ks=[2])
+
+
 def test_an_empty_class_gives_nan_and_not_a_score():
     truth = np.ones((4, 4))
     scores = score_effects(np.random.default_rng(0).normal(size=(4, 4)), truth)
@@ -116,6 +150,14 @@ def test_label_that_never_occurs_counts_zero():
         (np.full((3, 3), np.nan), np.zeros((3, 3)), {}, "estimate is not finite"),
         (np.zeros((3, 3)), np.zeros((3, 3)), {"threshold": -1.0}, "negative"),
         (np.zeros((3, 3)), np.zeros((3, 3)), {"ks": [7]}, "k must lie between 1 and 6"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), {"pairs": np.ones((2, 1))}, "size of the effects"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), {"pairs": np.eye(2)}, "no pair of different genes"),
+        (
+            np.zeros((2, 2)),
+            np.zeros((2, 2)),
+            {"pairs": [[0, 1], [0, 0]], "ks": [2]},
+            "k must lie between 1 and 1",
+        ),
     ],
 )
 def test_bad_input_is_refused(estimate, truth, options, words):

@@ -25,10 +25,11 @@ prepare_environment(ROOT, CFG.threads.fit)
 
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
 METHODS = list(CFG.prediction.methods)
+ALL = "all"  # the fold that trains on every condition
 
 
 wildcard_constraints:
-    fold="[0-9]+|tuning|all",
+    fold=f"[0-9]+|tuning|{ALL}|{ALL}_seed[0-9]+|causes_[0-9]+",
     method="|".join(METHODS),
 
 
@@ -64,6 +65,7 @@ def drift_settings(part, section="drift"):
 def linear_training(wildcards):
     """Settings of the training on a linear system, which takes longer for large ones."""
     values = drift_settings("training", "linear_drift")
+    del values["scaling"]
     steps = values.pop("steps_from_1000_genes")
     if steps is not None and int(wildcards.genes) >= 1000:
         values["steps"] = steps
@@ -94,6 +96,26 @@ def raw_screen(wildcards):
     return CFG.screen.path
 
 
+def data_fold(wildcards):
+    """The fold with the data of a fit: fits of several seeds share those of all conditions."""
+    return ALL if wildcards.fold.startswith(f"{ALL}_seed") else wildcards.fold
+
+
+def training_cells(wildcards):
+    """The cells that a fit is trained on."""
+    return f"results/{CFG.run}/folds/{data_fold(wildcards)}/train.h5ad"
+
+
+def names_to_predict(wildcards):
+    """The names of the perturbations that a fit does not see."""
+    return f"results/{CFG.run}/folds/{data_fold(wildcards)}/test_perturbations.txt"
+
+
+def table_of_folds(wildcards):
+    """The table that says what a fold trains on; all conditions need none."""
+    return [] if wildcards.fold == ALL else f"results/{CFG.run}/folds/folds.tsv"
+
+
 def reference_inputs(wildcards):
     """Training cells and names; the ceiling alone, which is no method, sees the held-out cells."""
     folder = f"results/{CFG.run}/folds/{wildcards.fold}"
@@ -118,6 +140,19 @@ def final_files():
             *rules.draw_training_figures.output,
             *rules.write_tables_html.output,
         ]
+    if "effects" in CFG.analyses:
+        files += [
+            *rules.export_effects.output,
+            *rules.find_modules.output,
+            *rules.validate_edges.output,
+            *rules.draw_effects_figures.output,
+        ]
+        if CFG.enrichment.gene_sets:
+            files += rules.enrich_modules.output
+        if CFG.effects.held_out_folds:
+            files += rules.validate_held_out_edges.output
+        if CFG.screen.kind == "simulated":
+            files += [*rules.score_recovery.output, *rules.draw_recovery_figure.output]
     if "linear_systems" in CFG.analyses:
         files += [
             *rules.aggregate_linear_systems.output,

@@ -22,7 +22,7 @@ rule make_folds:
 rule select_genes:
     input:
         screen="<results>/screen/filtered.h5ad",
-        folds="<results>/folds/folds.tsv",
+        folds=table_of_folds,
     output:
         genes="<results>/folds/{fold}/genes.tsv",
         markers="<results>/folds/{fold}/markers.tsv",
@@ -33,6 +33,8 @@ rule select_genes:
         "<logs>/{fold}/select_genes.log",
     benchmark:
         "<benchmarks>/{fold}/select_genes.tsv"
+    wildcard_constraints:
+        fold=f"[0-9]+|tuning|{ALL}",
     conda:
         "../../envs/screen.yaml"
     params:

@@ -3,7 +3,7 @@
 
 rule fit_prior:
     input:
-        train="<results>/folds/{fold}/train.h5ad",
+        train=training_cells,
     output:
         weights="<results>/folds/{fold}/prior/prior.safetensors",
         metadata="<results>/folds/{fold}/prior/prior.json",
@@ -28,7 +28,7 @@ rule fit_prior:
 rule fit_drift:
     input:
         prior="<results>/folds/{fold}/prior/prior.safetensors",
-        test_perturbations="<results>/folds/{fold}/test_perturbations.txt",
+        test_perturbations=names_to_predict,
     output:
         weights="<results>/folds/{fold}/model/model.safetensors",
         metadata="<results>/folds/{fold}/model/model.json",
@@ -82,7 +82,7 @@ rule predict_lcd:
 
 rule check_fits:
     input:
-        train="<results>/folds/{fold}/train.h5ad",
+        train=training_cells,
         prior="<results>/folds/{fold}/prior/prior.safetensors",
         model="<results>/folds/{fold}/model/model.safetensors",
     output:

@@ -70,6 +70,7 @@ rule fit_linear_drift:
         settings=linear_training,
         network=drift_settings("network", "linear_drift"),
         levels=drift_settings("levels", "linear_drift"),
+        scaling=CFG.linear_drift.scaling,
         seed=seed("linear_drift"),
         device=CFG.device,
         threads=CFG.threads.fit,

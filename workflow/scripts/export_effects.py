@@ -1,4 +1,4 @@
-"""Export the strongest effects as a table and as a network."""
+"""Export the effects with their modules, and the strongest as a table and as a network."""
 
 import networkx as nx
 import numpy as np
@@ -8,21 +8,33 @@ from lcd_core.edges import strongest_edges
 from lcd_core.errors import InputError
 from pipeline.effects import read_effects
 from pipeline.files import atomic
-from pipeline.tables import write_tsv
+from pipeline.screen import write_h5ad
+from pipeline.tables import read_tsv, write_tsv
+
+SPREAD = ("sd", "sign_agreement")
+"""Layers of an ensemble that say how far its fits agree."""
 
 
-def main(*, effects: str, edges: str, graphml: str, k: int = 50) -> None:
+def main(
+    *, effects: str, membership: str, annotated: str, edges: str, graphml: str, k: int = 50
+) -> None:
     """Write the ``k`` strongest edges of all, whether or not their cause was perturbed.
 
     Parameters
     ----------
     effects
-        Effect matrix (h5ad, causes x effects).
+        Effect matrix (h5ad, causes x effects) of all genes.
+    membership
+        TSV of every gene and its module.
+    annotated
+        The effect matrix with the column ``module`` in ``obs`` and ``var``.
     edges
-        TSV: ``rank``, ``cause``, ``effect``, ``value``, ``perturbed`` (the cause, in training).
+        TSV: ``rank``, ``cause``, ``effect``, ``value``, ``perturbed`` (the cause, in training)
+        and, of several fits, ``sd`` and ``sign_agreement``.
     graphml
         Directed network of these edges, as Cytoscape opens it; edges have ``value``, its
-        magnitude ``weight``, ``sign`` and ``rank``, nodes ``perturbed``.
+        magnitude ``weight``, ``sign``, ``rank`` and, of several fits, ``sd`` and
+        ``sign_agreement``, nodes ``perturbed`` and ``module`` (0 for none).
     k
         Number of edges.
     """
@@ -45,17 +57,41 @@ def main(*, effects: str, edges: str, graphml: str, k: int = 50) -> None:
             "perturbed": matrix.obs["perturbed"].to_numpy(dtype=bool)[top.cause],
         }
     )
-    network = build_network(table, perturbed=matrix.obs_names[matrix.obs["perturbed"].astype(bool)])
+    for layer in SPREAD:
+        if layer in matrix.layers:
+            table[layer] = matrix.layers[layer][top.cause, top.effect]
+    modules = modules_of(membership, matrix.var_names)
+    matrix.obs["module"] = modules.reindex(matrix.obs_names)
+    matrix.var["module"] = modules
+    perturbed = matrix.obs_names[matrix.obs["perturbed"].astype(bool)]
+    network = build_network(table, perturbed=perturbed, modules=modules)
+    write_h5ad(matrix, annotated)
     write_tsv(table, edges)
     with atomic(graphml) as temporary:
         nx.write_graphml_xml(network, temporary)
 
 
-def build_network(table: pd.DataFrame, perturbed: pd.Index) -> nx.DiGraph:
+def modules_of(membership: str, genes: pd.Index) -> pd.Series:
+    """Module of each gene, missing for none; nullable integers."""
+    table = read_tsv(membership, dtype={"gene": str, "module": "Int64"}).set_index("gene")
+    unknown = genes.difference(table.index)
+    if len(unknown):
+        raise InputError(
+            "genes of the effect matrix are missing",
+            where=membership,
+            found=unknown,
+            remedy="make the modules from the same effects",
+        )
+    return table["module"].reindex(genes)
+
+
+def build_network(table: pd.DataFrame, perturbed: pd.Index, modules: pd.Series) -> nx.DiGraph:
     """Directed network of the edges in ``table``, genes as nodes."""
     network = nx.DiGraph()
+    numbers = modules.fillna(0).astype(int)
     for gene in pd.unique(table[["cause", "effect"]].to_numpy().ravel()):
-        network.add_node(gene, perturbed=bool(gene in perturbed))
+        network.add_node(gene, perturbed=bool(gene in perturbed), module=int(numbers[gene]))
+    spread = [layer for layer in SPREAD if layer in table]
     for row in table.itertuples(index=False):
         network.add_edge(
             row.cause,
@@ -64,6 +100,7 @@ def build_network(table: pd.DataFrame, perturbed: pd.Index) -> nx.DiGraph:
             weight=abs(float(row.value)),
             sign="positive" if row.value > 0 else "negative",
             rank=int(row.rank),
+            **{layer: float(getattr(row, layer)) for layer in spread},
         )
     return network
 

@@ -44,7 +44,8 @@ def main(
         Fields of :class:`lcd_core.score_matching.ScoreMatchingSettings`, arguments of
         :class:`lcd_core.drift.Drift` and of :func:`lcd_core.drift.noise_levels`.
     states
-        ``transform`` and ``pseudocount`` of :class:`lcd_core.states.StateTransform`.
+        Section `states` of the configuration: ``transform``, ``pseudocount``, ``scaling`` and
+        ``shrinkage`` of :meth:`lcd_core.states.StateTransform.fit`.
     samples
         States drawn per condition.
     """
@@ -57,6 +58,8 @@ def main(
         priors.eta,
         kind=states["transform"],
         pseudocount=states["pseudocount"],
+        scaling=states["scaling"],
+        shrinkage=states["shrinkage"],
     )
     for row in range(len(drawn)):  # in place, condition by condition: samples can be gigabytes
         drawn[row] = transform.forward(drawn[row])

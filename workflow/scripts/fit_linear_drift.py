@@ -24,6 +24,7 @@ def main(
     settings: dict[str, Any],
     network: dict[str, Any],
     levels: dict[str, Any],
+    scaling: str,
     seed: int,
     device: str,
 ) -> None:
@@ -41,11 +42,13 @@ def main(
     settings, network, levels
         Fields of :class:`lcd_core.score_matching.ScoreMatchingSettings`, arguments of
         :class:`lcd_core.drift.Drift` and of :func:`lcd_core.drift.noise_levels`.
+    scaling
+        See :meth:`lcd_core.states.StateTransform.fit`.
     """
     truth, description = read_system(system)
     states = torch.from_numpy(draw_samples(truth, description))
     d = states.shape[2]
-    transform = StateTransform.fit(states, states[0], torch.ones(d))
+    transform = StateTransform.fit(states, states[0], torch.ones(d), scaling=scaling)
     for row in range(len(states)):  # in place: the samples of a large system are a gigabyte
         states[row] = transform.forward(states[row])
 

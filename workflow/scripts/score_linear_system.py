@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lcd_core.clipr import LinearUnits
 from lcd_core.effect_scores import score_effects
 from lcd_core.files import save_tensors
 from lcd_core.linear_systems import LinearSystem, ReferenceEstimate, reference_estimates
@@ -57,8 +56,8 @@ def main(
     # in double precision the responses cost little beside the training, and their residuals are
     # those of the drift instead of the arithmetic's
     drift = fit.drift.double()
-    units = LinearUnits(fit.transform.mean.cpu(), fit.transform.scale.cpu())
-    linear = linearise(drift, torch.eye(len(fit.targets)), units, fit.targets, clipr)
+    membership = torch.eye(len(fit.targets))
+    linear = linearise(drift, membership, fit.transform.to("cpu").units, fit.targets, clipr)
 
     samples = draw_samples(truth, description)
     estimates = [ReferenceEstimate(LCD_CLIPR, linear.estimate.effects, False, False)]
@@ -103,6 +102,7 @@ def write_effects(linear: Linearisation, path: Path) -> None:
         "initial": linear.initial[:, 1:],
         "limits": linear.responses.limits[:, 1:],
         "control_limit": linear.responses.limits[:, 0],
+        "origin": linear.origin,
         "bias": linear.bias,
         "shifts": linear.shifts,
     }

@@ -14,7 +14,7 @@ from scipy.stats import false_discovery_control, norm
 
 from lcd_core.errors import InputError
 from pipeline.files import atomic
-from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_h5ad
+from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_cells
 from pipeline.tables import read_tsv, write_tsv
 
 ALL = "all"  # the fold that trains on every condition and tests none
@@ -23,7 +23,7 @@ ALL = "all"  # the fold that trains on every condition and tests none
 def main(
     *,
     screen: str,
-    folds: str,
+    folds: str | None,
     genes: str,
     markers: str,
     train: str,
@@ -46,7 +46,7 @@ def main(
     screen
         The filtered screen.
     folds
-        Table of folds; not read for the fold ``all``, which trains on all conditions.
+        Table of folds; none for the fold ``all``, which trains on all conditions.
     genes
         TSV to write: gene, rank, reason, n_marker_perturbations, dispersion, mean_control.
     markers
@@ -93,19 +93,13 @@ def main(
     write_cells(test_cells[:, selected], test)
 
 
-def write_cells(view: ad.AnnData, path: str) -> None:
-    """Write part of a screen, with the perturbations that occur in it."""
-    cells = view.copy()
-    cells.obs["perturbation"] = cells.obs["perturbation"].cat.remove_unused_categories()
-    write_h5ad(cells, path)
-
-
 def roles(
-    folds: str, fold: str, perturbations: list[str], screen: str
+    folds: str | None, fold: str, perturbations: list[str], screen: str
 ) -> tuple[list[str], list[str]]:
     """Return the training conditions (control included) and the test perturbations of a fold."""
     if fold == ALL:
         return perturbations, []
+    assert folds, f"fold {fold!r} needs the table of folds"
     table = read_tsv(folds, dtype=str)
     own = table[table["fold"] == fold]
     if own.empty:

@@ -45,8 +45,8 @@ def main(
         TSV of the strongest edges that could be tested: ``rank``, ``cause``, ``effect``,
         ``value``, ``observed_lfc``, ``p_adjusted``, ``validated``.
     validation
-        TSV with one row per fraction: ``fraction`` and the fields of
-        :class:`lcd_core.edges.Implication`.
+        TSV with one row per fraction: ``fraction``, ``n_causes`` (of the predicted edges) and the
+        fields of :class:`lcd_core.edges.Implication`.
     fractions
         Top fractions of the edges that could be tested.
     seed
@@ -76,7 +76,8 @@ def main(
             generator=np.random.default_rng(derive_seed(seed, "bootstrap", fraction)),
             n_resamples=n_resamples,
         )
-        rows.append({"fraction": fraction, **asdict(result)})
+        n_causes = len(np.unique(ranked.cause[: result.k]))
+        rows.append({"fraction": fraction, "n_causes": n_causes, **asdict(result)})
     table = pd.DataFrame(
         {
             "rank": np.arange(1, len(validated) + 1),

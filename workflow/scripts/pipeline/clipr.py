@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,7 +17,6 @@ from lcd_core.clipr import (
     EffectEstimate,
     FlowSolver,
     LimitResponses,
-    LinearUnits,
     PerturbedDrift,
     estimate_effects,
     implied_bias_and_shifts,
@@ -24,6 +24,7 @@ from lcd_core.clipr import (
     limit_responses,
 )
 from lcd_core.errors import InputError, shown
+from lcd_core.units import LinearUnits
 from pipeline.screen import CONTROL
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,12 @@ class Linearisation:
     ----------
     names
         The control and the k perturbations.
+    origin
+        State at which the drift is linearised, (d,).
     initial
-        ``v`` of the control and the perturbations, (d, k + 1).
+        ``v`` of the control and the perturbations at the origin, (d, k + 1).
     responses
-        Their limits, likewise (d, k + 1), and how well they converged.
+        Their limits measured from the origin, likewise (d, k + 1), and how well they converged.
     used
         Whether a condition entered the estimate, (k + 1,); never the control.
     estimate
@@ -52,6 +55,7 @@ class Linearisation:
     """
 
     names: list[str]
+    origin: NDArray[np.float64]
     initial: NDArray[np.float64]
     responses: LimitResponses
     used: NDArray[np.bool_]
@@ -94,7 +98,9 @@ def linearise(
     names
         Names of the k perturbations.
     settings
-        Section `clipr` of the configuration.
+        Section `clipr` of the configuration. Its ``origin`` is a state x0: a linear system
+        satisfies ``v_q = f_q(x0) = -A (l_q - x0)`` wherever it is read, a learned drift does so
+        best amid the data. ``control_mean`` is the mean of the units, zero in learned coordinates.
 
     Raises
     ------
@@ -106,6 +112,9 @@ def linearise(
     conditions = membership.new_zeros(len(membership) + 1, membership.shape[1])
     conditions[1:] = membership
     names = [CONTROL, *names]
+    mean = units.mean
+    origin = mean if settings["origin"] == "control_mean" else torch.zeros_like(mean)
+    units = units.seen_from(origin)
     initial = initial_responses(drift, conditions, units, level=level)
     responses = limit_responses(
         drift,
@@ -118,9 +127,12 @@ def linearise(
     used = choose(names, responses, exclude_unconverged=settings["exclude_unconverged"])
     limits = responses.limits
     estimate = estimate_effects(initial[:, used], limits[:, used], settings["ridge"])
-    bias, shifts = implied_bias_and_shifts(estimate.effects, limits[:, 0], limits[:, used])
+    here, shifts = implied_bias_and_shifts(estimate.effects, limits[:, 0], limits[:, used])
+    zero = origin.cpu().numpy()
+    # what is implied at the origin is A origin + b
+    bias = here - estimate.effects @ zero
     alpha = float(drift.alphas[level])
-    return Linearisation(names, initial, responses, used, estimate, bias, shifts, alpha)
+    return Linearisation(names, zero, initial, responses, used, estimate, bias, shifts, alpha)
 
 
 def nearest_level(alphas: Sequence[float], alpha: float) -> int:

@@ -116,9 +116,15 @@ def whole_numbers(**bounds: int) -> Any:
     ]
 
 
+def fractions() -> Any:
+    """Type of a list of shares above 0 and at most 1."""
+    item = Annotated[float, Field(gt=0, le=1)]
+    return Annotated[tuple[item, ...], Field(strict=False), BeforeValidator(_distinct)]
+
+
 Names = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_distinct)]
 Structure = Literal["erdos_renyi", "power_law"]
-Analysis = Literal["benchmark", "linear_systems"]
+Analysis = Literal["benchmark", "effects", "linear_systems"]
 MethodName = Literal["lcd", "control", "random_perturbed", "salt", "mean_combination", "ceiling"]
 MetricName = Literal[
     "mmd_top_de",
@@ -429,10 +435,11 @@ class Folds(Section):
 
     count: int = key(
         10,
-        "Folds of held-out doubles; each double that is tested is held out once.",
+        "Folds of held-out doubles; each double that is tested is held out once. At least 1 where "
+        "`analyses` name the `benchmark`.",
         source=f"{METHODS} (10)",
         unit="folds",
-        ge=1,
+        ge=0,
     )
     tuning_doubles: int = key(
         0,
@@ -608,6 +615,20 @@ class States(Section):
     )
     pseudocount: float = key(
         0.1, "Added to the rate inside the logarithm.", source=PIPELINE, unit="counts", gt=0
+    )
+    scaling: Literal["standard_deviation", "covariance"] = key(
+        "standard_deviation",
+        "What states are divided by: `standard_deviation` of each gene (published), or the square "
+        "root of their whole `covariance`, which makes every direction equally long.",
+        source=f"{METHODS} (standard_deviation)",
+    )
+    shrinkage: float = key(
+        0.0,
+        "Shrinks the covariance towards its diagonal: 0 not at all, 1 would leave the variances. "
+        "With scaling `covariance` only.",
+        source=PIPELINE,
+        ge=0,
+        lt=1,
     )
 
 
@@ -984,6 +1005,13 @@ class LinearDrift(Drift):
 
     section: ClassVar[str] = "linear_drift"
 
+    scaling: Literal["standard_deviation", "covariance"] = key(
+        "covariance",
+        "What states are divided by: `standard_deviation` of each gene (published), or the square "
+        "root of their whole `covariance`, which makes every direction equally long. Published: "
+        "standard_deviation.",
+        source=f"{PIPELINE}; {METHODS} (standard_deviation)",
+    )
     steps_from_1000_genes: int | None = key(
         None,
         "Optimizer steps for systems of 1,000 genes or more; null: `steps`. Published: 100,000 for "
@@ -1011,6 +1039,13 @@ class Clipr(Section):
         source=f"{PIPELINE}; {METHODS} (0.01)",
         unit="standard deviations",
         gt=0,
+    )
+    origin: Literal["control_mean", "zero"] = key(
+        "control_mean",
+        "State at which the initial responses are read and from which limit responses are "
+        "measured: the mean of the control, where the drift has seen data, or the `zero` of the "
+        "states. The same for a linear drift.",
+        source=f"{PIPELINE}; {METHODS} (zero)",
     )
     solver: Literal["anderson", "flow"] = key(
         "anderson",
@@ -1049,6 +1084,126 @@ class Clipr(Section):
     )
 
 
+class Effects(Section):
+    """Causal effects among the genes of a screen, from models of all its conditions."""
+
+    seeds: int = key(
+        3,
+        "Fits (prior and drift) with different seeds; effects are their mean, with standard "
+        "deviation and agreement in sign. Published: 1.",
+        source=f"{PIPELINE}; {METHODS} (1)",
+        unit="fits",
+        ge=1,
+    )
+    edges: int = key(
+        50,
+        "Strongest effects that are exported, drawn as a network, and whose causes are held out.",
+        source=f"{METHODS} (50)",
+        unit="edges",
+        ge=1,
+    )
+    held_out_folds: int = key(
+        5,
+        "Folds of the causes of the strongest edges: for each, a model is fitted without the "
+        "perturbations of its causes, and their edges are validated; 0 leaves this out.",
+        source=f"{METHODS} (5)",
+        unit="folds",
+        ge=0,
+    )
+    top_fractions: fractions() = key(  # type: ignore[valid-type]
+        (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+        "Strongest shares of the edges that could be tested at which they are validated.",
+        source=PIPELINE,
+        min_length=1,
+    )
+    de_alpha: float = key(
+        0.05,
+        "False discovery rate below which a gene counts as differentially expressed "
+        "(Mann-Whitney U against control, Benjamini-Hochberg over the genes of a perturbation).",
+        source=f"{METHODS} (0.05)",
+        gt=0,
+        lt=1,
+    )
+    resamples: int = key(
+        2000,
+        "Bootstrap resamples of the intervals of lift and conviction.",
+        source=PIPELINE,
+        unit="resamples",
+        ge=1,
+    )
+
+
+class Modules(Section):
+    """Gene modules: average linkage of graph distances of the effects, cut into clusters."""
+
+    cut: Literal["markers", "height", "number"] = key(
+        "markers",
+        "Where the tree is cut: at the lowest height that puts all `markers` into one cluster, at "
+        "a `height`, or into a `number` of clusters.",
+        source=f"{METHODS} (markers)",
+    )
+    markers: Names = key(
+        ("RPL*", "RPS*"),
+        "Names of genes, or patterns, that belong together.",
+        source=f"{METHODS} (ribosomal protein genes)",
+    )
+    height: float | None = key(
+        None, "Height of the cut, in inverse units of the effects.", source=PIPELINE, gt=0
+    )
+    number: int | None = key(
+        None,
+        "Clusters, counted before small ones are dropped.",
+        source=PIPELINE,
+        unit="clusters",
+        ge=1,
+    )
+    min_size: int = key(
+        5, "Clusters of fewer genes are dropped.", source=f"{METHODS} (5)", unit="genes", ge=1
+    )
+
+    @model_validator(mode="after")
+    def _cut_is_given(self) -> "Modules":
+        missing = {
+            "markers": not self.markers,
+            "height": self.height is None,
+            "number": self.number is None,
+        }
+        if missing[self.cut]:
+            raise contradiction(
+                f"modules.{self.cut}",
+                f"modules.cut is {self.cut}, but modules.{self.cut} is not given",
+                str(getattr(self, self.cut)),
+                f"give modules.{self.cut}, or another modules.cut",
+            )
+        return self
+
+
+class Enrichment(Section):
+    """Gene sets that are over-represented in modules."""
+
+    gene_sets: Names = key(
+        (),
+        "GMT files with the names of genes as in the screen; none leaves enrichment out. Files "
+        "under `downloads/msigdb/<version>/`, such as `downloads/msigdb/2024.1.Hs/c5.go.bp.gmt`, "
+        "are fetched from MSigDB.",
+        source=f"{METHODS} (C5.GO and C2.CP of MSigDB)",
+    )
+    alpha: float = key(
+        0.01,
+        "False discovery rate (Benjamini-Hochberg over modules and terms together).",
+        source=f"{METHODS} (0.01)",
+        gt=0,
+        lt=1,
+    )
+    top_terms: int = key(
+        5,
+        "Terms shown for each module, by odds ratio.",
+        source=f"{METHODS} (5)",
+        unit="terms",
+        ge=1,
+    )
+
+
 class Config(Section):
     """The configuration of a run."""
 
@@ -1074,6 +1229,7 @@ class Config(Section):
         key(
             ("benchmark",),
             "What the target `all` makes: `benchmark`, predictions for a screen, evaluated; "
+            "`effects`, causal effects among its genes, modules, and their validation; "
             "`linear_systems`, recovery of known causal effects, for which no screen is needed.",
             source=PIPELINE,
             min_length=1,
@@ -1094,9 +1250,21 @@ class Config(Section):
     linear_systems: LinearSystems = Field(default_factory=LinearSystems)
     linear_drift: LinearDrift = Field(default_factory=LinearDrift)
     clipr: Clipr = Field(default_factory=Clipr)
+    effects: Effects = Field(default_factory=Effects)
+    modules: Modules = Field(default_factory=Modules)
+    enrichment: Enrichment = Field(default_factory=Enrichment)
 
     @model_validator(mode="after")
     def _enough_doubles(self) -> "Config":
+        if "benchmark" not in self.analyses:
+            return self
+        if self.folds.count == 0:
+            raise contradiction(
+                "folds.count",
+                "the benchmark needs a fold of held-out doubles",
+                "0",
+                "raise folds.count, or leave `benchmark` out of the analyses",
+            )
         needed = self.folds.count + self.folds.tuning_doubles
         if self.screen.kind == "simulated" and self.simulation.doubles < needed:
             raise contradiction(

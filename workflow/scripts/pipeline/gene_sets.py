@@ -22,13 +22,20 @@ def read_gmt(path: str | Path) -> dict[str, frozenset[str]]:
     Raises
     ------
     InputError
-        If a line is no gene set, a name is used twice, or the file is empty or no text.
+        If a line is no gene set, a name is used twice, or the file is missing, empty or no text.
     """
     sets: dict[str, frozenset[str]] = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # of any system's line ends
     except UnicodeDecodeError as error:
         raise InputError("not a text file", where=f"{path}", found=str(error)) from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(
+            "there is no such file of gene sets",
+            where=f"{path}",
+            found=error.strerror,
+            remedy="check the path; a relative one starts at the working directory",
+        ) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

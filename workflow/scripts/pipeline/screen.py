@@ -123,6 +123,13 @@ def write_h5ad(adata: ad.AnnData, path: str | Path) -> None:
         output.write(image.getbuffer())
 
 
+def write_cells(view: ad.AnnData, path: str | Path) -> None:
+    """Write part of a screen, with the perturbations that occur in it."""
+    cells = view.copy()
+    cells.obs["perturbation"] = cells.obs["perturbation"].cat.remove_unused_categories()
+    write_h5ad(cells, path)
+
+
 def scaled_log1p(
     counts: sparse.spmatrix | ArrayLike, totals: NDArray[np.float64], target_sum: float
 ) -> sparse.csr_matrix:

@@ -1,0 +1,327 @@
+"""Causal effects among the genes of a screen: CLIPR, modules, gene sets, validation."""
+
+EFFECTS = "<results>/effects"
+SEED_FITS = [ALL, *(f"{ALL}_seed{number}" for number in range(2, CFG.effects.seeds + 1))]
+CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
+
+
+rule differential_expression:
+    input:
+        screen=f"<results>/folds/{ALL}/train.h5ad",
+    output:
+        table=f"{EFFECTS}/differential_expression.tsv",
+    log:
+        "<logs>/effects/differential_expression.log",
+    benchmark:
+        "<benchmarks>/effects/differential_expression.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: CFG.threads.fit
+    params:
+        n_threads=CFG.threads.fit,
+        source=source("differential_expression"),
+    script:
+        "../scripts/differential_expression.py"
+
+
+rule estimate_effects:
+    input:
+        train=training_cells,
+        model="<results>/folds/{fold}/model/model.safetensors",
+    output:
+        effects=f"{EFFECTS}/fits/{{fold}}/effects.h5ad",
+        responses=f"{EFFECTS}/fits/{{fold}}/responses.h5ad",
+        table=f"{EFFECTS}/fits/{{fold}}/responses.tsv",
+    log:
+        "<logs>/{fold}/estimate_effects.log",
+    benchmark:
+        "<benchmarks>/{fold}/estimate_effects.tsv"
+    conda:
+        "../../envs/core.yaml"
+    threads: CFG.threads.fit
+    params:
+        clipr=settings("clipr"),
+        device=CFG.device,
+        threads=CFG.threads.fit,
+        source=source("estimate_effects"),
+    script:
+        "../scripts/estimate_effects.py"
+
+
+rule combine_effects:
+    input:
+        fits=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=SEED_FITS),
+    output:
+        ensemble=f"{EFFECTS}/ensemble.h5ad",
+    log:
+        "<logs>/effects/combine_effects.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        source=source("combine_effects"),
+    script:
+        "../scripts/combine_effects.py"
+
+
+rule find_modules:
+    input:
+        effects=f"{EFFECTS}/ensemble.h5ad",
+    output:
+        tree=f"{EFFECTS}/tree.tsv",
+        order=f"{EFFECTS}/order.tsv",
+        membership=f"{EFFECTS}/modules.tsv",
+    log:
+        "<logs>/effects/find_modules.log",
+    benchmark:
+        "<benchmarks>/effects/find_modules.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **settings("modules"),
+        source=source("find_modules"),
+    script:
+        "../scripts/find_modules.py"
+
+
+rule download_gene_sets:
+    output:
+        gene_sets="downloads/msigdb/{version}/{category}.gmt",
+    log:
+        "<logs>/download_gene_sets/{version}_{category}.log",
+    wildcard_constraints:
+        version="[^/]+",
+        category="[^/]+",
+    localrule: True  # nodes of a cluster often have no internet
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        category="{category}",
+        version="{version}",
+    script:
+        "../scripts/download_gene_sets.py"
+
+
+rule enrich_modules:
+    input:
+        membership=f"{EFFECTS}/modules.tsv",
+        gene_sets=CFG.enrichment.gene_sets,
+    output:
+        table=f"{EFFECTS}/enrichment.tsv",
+        top_table=f"{EFFECTS}/top_terms.tsv",
+    log:
+        "<logs>/effects/enrich_modules.log",
+    benchmark:
+        "<benchmarks>/effects/enrich_modules.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        alpha=CFG.enrichment.alpha,
+        top=CFG.enrichment.top_terms,
+        source=source("enrich_modules"),
+    script:
+        "../scripts/enrich_modules.py"
+
+
+rule export_effects:
+    input:
+        effects=f"{EFFECTS}/ensemble.h5ad",
+        membership=f"{EFFECTS}/modules.tsv",
+    output:
+        annotated=f"{EFFECTS}/effects.h5ad",
+        edges=f"{EFFECTS}/edges.tsv",
+        graphml=f"{EFFECTS}/network.graphml",
+    log:
+        "<logs>/effects/export_effects.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        k=CFG.effects.edges,
+        source=source("export_effects"),
+    script:
+        "../scripts/export_effects.py"
+
+
+rule choose_held_out_causes:
+    input:
+        effects=f"{EFFECTS}/ensemble.h5ad",
+    output:
+        causes=f"{EFFECTS}/held_out/causes.tsv",
+    log:
+        "<logs>/effects/choose_held_out_causes.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        k=CFG.effects.edges,
+        n_folds=CFG.effects.held_out_folds,
+        seed=seed("held_out_causes"),
+        source=source("choose_held_out_causes"),
+    script:
+        "../scripts/choose_held_out_causes.py"
+
+
+rule hold_out_causes:
+    input:
+        train=f"<results>/folds/{ALL}/train.h5ad",
+        causes=f"{EFFECTS}/held_out/causes.tsv",
+    output:
+        held_out_train="<results>/folds/causes_{number}/train.h5ad",
+        held_out="<results>/folds/causes_{number}/test_perturbations.txt",
+    log:
+        "<logs>/causes_{number}/hold_out_causes.log",
+    wildcard_constraints:
+        number="[0-9]+",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        number=lambda wildcards: int(wildcards.number),
+        source=source("hold_out_causes"),
+    script:
+        "../scripts/hold_out_causes.py"
+
+
+rule assemble_held_out_effects:
+    input:
+        causes=f"{EFFECTS}/held_out/causes.tsv",
+        fits=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=CAUSE_FOLDS),
+    output:
+        effects=f"{EFFECTS}/held_out/effects.h5ad",
+    log:
+        "<logs>/effects/assemble_held_out_effects.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        source=source("assemble_held_out_effects"),
+    script:
+        "../scripts/assemble_held_out_effects.py"
+
+
+VALIDATION = dict(
+    fractions=CFG.effects.top_fractions,
+    alpha=CFG.effects.de_alpha,
+    n_resamples=CFG.effects.resamples,
+    seed=seed("validation"),
+    source=source("validate_edges"),
+)
+
+
+rule validate_edges:
+    input:
+        effects=f"{EFFECTS}/ensemble.h5ad",
+        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+    output:
+        edges=f"{EFFECTS}/validated_edges.tsv",
+        validation=f"{EFFECTS}/validation.tsv",
+    log:
+        "<logs>/effects/validate_edges.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **VALIDATION,
+    script:
+        "../scripts/validate_edges.py"
+
+
+use rule validate_edges as validate_held_out_edges with:
+    input:
+        effects=f"{EFFECTS}/held_out/effects.h5ad",
+        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+    output:
+        edges=f"{EFFECTS}/held_out/validated_edges.tsv",
+        validation=f"{EFFECTS}/held_out/validation.tsv",
+    log:
+        "<logs>/effects/validate_held_out_edges.log",
+
+
+rule score_recovery:
+    input:
+        effects=f"{EFFECTS}/ensemble.h5ad",
+        seed_effects=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=SEED_FITS),
+        true_effects="<results>/simulation/effects.tsv",
+        true_modules="<results>/simulation/modules.gmt",
+        membership=f"{EFFECTS}/modules.tsv",
+        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+        train=f"<results>/folds/{ALL}/train.h5ad",
+    output:
+        recovery=f"{EFFECTS}/recovery.tsv",
+        curve=f"{EFFECTS}/recovery_curve.tsv",
+    log:
+        "<logs>/effects/score_recovery.log",
+    conda:
+        "../../envs/core.yaml"
+    params:
+        min_size=CFG.modules.min_size,
+        threads=1,
+        source=source("score_recovery"),
+    script:
+        "../scripts/score_recovery.py"
+
+
+rule draw_effects_figures:
+    input:
+        effects=f"{EFFECTS}/effects.h5ad",
+        order=f"{EFFECTS}/order.tsv",
+        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+        validation=f"{EFFECTS}/validation.tsv",
+        validated_edges=f"{EFFECTS}/validated_edges.tsv",
+        edges=f"{EFFECTS}/edges.tsv",
+        top_terms=branch(CFG.enrichment.gene_sets, then=f"{EFFECTS}/top_terms.tsv"),
+        held_out_validation=branch(CAUSE_FOLDS, then=f"{EFFECTS}/held_out/validation.tsv"),
+    output:
+        effect_maps=report(
+            "<results>/figures/effects_maps.svg",
+            caption="../report/effects_maps.rst",
+            category="Causal effects",
+            labels={"result": "Effects, responses and differential expression", "type": "figure"},
+        ),
+        enrichment=report(
+            "<results>/figures/effects_enrichment.svg",
+            caption="../report/effects_enrichment.rst",
+            category="Causal effects",
+            labels={"result": "Gene sets of the modules", "type": "figure"},
+        ),
+        network=report(
+            "<results>/figures/effects_network.svg",
+            caption="../report/effects_network.rst",
+            category="Causal effects",
+            labels={"result": "The strongest effects", "type": "figure"},
+        ),
+        validation_curves=report(
+            "<results>/figures/effects_validation.svg",
+            caption="../report/effects_validation.rst",
+            category="Causal effects",
+            labels={"result": "Validation by differential expression", "type": "figure"},
+        ),
+    log:
+        "<logs>/effects/draw_effects_figures.log",
+    benchmark:
+        "<benchmarks>/effects/draw_effects_figures.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        alpha=CFG.effects.de_alpha,
+        enrichment_alpha=CFG.enrichment.alpha,
+        n_edges=CFG.effects.edges,
+        source=source("draw_effects_figures"),
+    script:
+        "../scripts/draw_effects_figures.py"
+
+
+rule draw_recovery_figure:
+    input:
+        recovery=f"{EFFECTS}/recovery.tsv",
+        curve=f"{EFFECTS}/recovery_curve.tsv",
+    output:
+        figure=report(
+            "<results>/figures/effects_recovery.svg",
+            caption="../report/effects_recovery.rst",
+            category="Causal effects",
+            labels={"result": "Recovery of the true graph", "type": "figure"},
+        ),
+    log:
+        "<logs>/effects/draw_recovery_figure.log",
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        source=source("draw_recovery_figure"),
+    script:
+        "../scripts/draw_recovery_figure.py"
