@@ -36,9 +36,9 @@ from pipeline.clipr import nearest_level
 START = {
     "scaling": "covariance",
     "steps": 3000,
-    "hidden": 256,
+    "hidden": 128,
     "embedding_dimensions": 128,
-    "weight_decay": 1.0,
+    "weight_decay": 0.3,
     "learning_rate": 1e-3,
     "batch_states": 512,
     "parameterization": "plain",
@@ -61,9 +61,9 @@ CHANGES = {
     "solver": ["flow:20", "flow:100"],
     "scaling": ["standard_deviation"],
     "steps": [1000, 6000],
-    "hidden": [128, 512],
-    "embedding_dimensions": [32, 512],
-    "weight_decay": [0.1, 0.3, 3.0],
+    "hidden": [64, 256, 512],
+    "embedding_dimensions": [32, 64, 512],
+    "weight_decay": [0.0, 0.1, 1.0, 3.0],
     "learning_rate": [3e-4, 3e-3],
     "batch_states": [256, 1024],
     "parameterization": ["linear_pull"],
@@ -181,7 +181,7 @@ def main():
     parser.add_argument("--genes", type=int, default=100)
     parser.add_argument("--perturbed", type=int, help="all genes if not given")
     parser.add_argument("--links-per-gene", type=int, default=10)
-    parser.add_argument("--systems", type=int, default=3)
+    parser.add_argument("--systems", type=int, nargs="+", default=[1, 2, 3], help="numbers")
     parser.add_argument("--structures", nargs="+", choices=STRUCTURES, default=STRUCTURES)
     parser.add_argument("--only", nargs="*", choices=CHANGES, default=list(CHANGES))
     parser.add_argument("--start", nargs="*", default=[], metavar="SETTING=VALUE")
@@ -197,7 +197,7 @@ def main():
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n", restval="NA")
         writer.writeheader()
         for structure in a.structures:
-            for number in range(1, a.systems + 1):
+            for number in a.systems:
                 system = random_linear_system(
                     a.genes, perturbed, structure, number, links_per_gene=a.links_per_gene
                 )

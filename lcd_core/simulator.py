@@ -546,7 +546,7 @@ def simulate_screen(
     targets
         Number of perturbed genes: regulators first, other genes when these are used up.
     doubles
-        Number of pairs of targets perturbed together.
+        Number of pairs of targets perturbed together: of regulators, where these have so many.
     cells_per_condition, control_cells
         Cells of each perturbation, and of the control.
     kind
@@ -614,13 +614,18 @@ def _draw_conditions(
     order = np.concatenate(
         [rng.permutation(n_regulators), rng.permutation(range(n_regulators, len(network.genes)))]
     )
-    chosen = sorted(network.genes[gene] for gene in order[:targets])
-    first, second = np.triu_indices(targets, k=1)
+    chosen, paired = (
+        sorted(network.genes[gene] for gene in order[:number])
+        for number in (targets, min(targets, n_regulators))
+    )
+    if len(paired) * (len(paired) - 1) // 2 < doubles:
+        paired = chosen
+    first, second = np.triu_indices(len(paired), k=1)
     pairs = np.sort(rng.choice(max(len(first), 1), doubles, replace=False))
     return [
         (),
         *((target,) for target in chosen),
-        *((chosen[first[pair]], chosen[second[pair]]) for pair in pairs),
+        *((paired[first[pair]], paired[second[pair]]) for pair in pairs),
     ]
 
 

@@ -1,5 +1,6 @@
 """From a fitted model to effects: responses, ensembles, and effects of held-out causes."""
 
+import logging
 from pathlib import Path
 
 import anndata as ad
@@ -18,6 +19,7 @@ from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
 from lcd_core.model import LCD
 from lcd_core.states import StateTransform
+from pipeline.clipr import warn_of_small_embedding
 from pipeline.config import Config
 from pipeline.effects import read_effects
 from pipeline.screen import read_screen, write_h5ad
@@ -112,6 +114,15 @@ class TestEstimate:
             responses.layers["limit_expression"], lognorm - lognorm[0], rtol=1e-5, atol=1e-5
         )
         assert responses.uns["coordinates"] == kind
+
+    def test_an_embedding_smaller_than_the_number_of_perturbations_is_warned_about(
+        self, tmp_path, caplog
+    ):
+        with caplog.at_level(logging.WARNING):
+            warn_of_small_embedding(LCD.load(Path(write_model(tmp_path)).parent), 6)
+            assert not caplog.text
+            warn_of_small_embedding(LCD.load(tmp_path), 7)
+        assert "6 dimensions for 7 perturbations" in caplog.text
 
     def test_a_screen_without_singles_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"(?s)one target alone.*A\+C"):

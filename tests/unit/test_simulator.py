@@ -264,6 +264,23 @@ def test_all_genes_can_be_perturbed() -> None:
     assert set(screen.perturbations) == {"control", *screen.genes}
 
 
+def test_doubles_are_pairs_of_regulators_as_long_as_there_are_any() -> None:
+    few, many = (
+        simulate_screen(
+            genes=40, targets=10, doubles=doubles, cells_per_condition=2, control_cells=2, seed=0
+        )
+        for doubles in (15, 16)
+    )
+    regulators = set(few.network.regulators)
+    assert len(regulators) == 6  # 15 pairs
+    pairs = [set(name.split("+")) for name in np.unique(few.perturbations) if "+" in name]
+    assert len(pairs) == 15
+    assert all(pair <= regulators for pair in pairs)
+    others = [set(name.split("+")) for name in np.unique(many.perturbations) if "+" in name]
+    assert len(others) == 16
+    assert not all(pair <= regulators for pair in others)
+
+
 def test_more_targets_than_regulators_keep_all_regulators() -> None:
     screen = simulate_screen(
         genes=60, targets=20, doubles=0, cells_per_condition=2, control_cells=2, seed=0

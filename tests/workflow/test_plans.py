@@ -12,6 +12,10 @@ def test_the_default_run_is_planned_for_a_cluster(new_project) -> None:
         "fold=1",
         "fold=2",
         "fold=3",
+        "fold=all",
+        "fold=all_seed2",
+        "fold=causes_1",
+        "fold=causes_2",
     }
     assert {"simulate_screen", "aggregate_metrics", "all"} < {job.rule for job in jobs}
 
@@ -30,12 +34,24 @@ def test_a_published_experiment_is_planned_from_its_download(new_project, name) 
     assert "simulate_screen" not in {job.rule for job in jobs}
 
 
-def test_the_real_extract_is_planned_from_its_file(new_project) -> None:
+def test_the_genome_wide_screen_is_planned_from_its_downloads(new_project) -> None:
     project = new_project(None)
-    text = (project.folder / "config" / "norman_extract.yaml").read_text()
-    path = project.folder / re.search(r"^  path: (\S+)$", text, re.M)[1]
-    path.parent.mkdir(parents=True)
-    path.touch()  # a plan needs no more than that the file is there
-    jobs = project.plan("all", "--configfile", "config/norman_extract.yaml")
-    assert sum(job.rule == "fit_drift" for job in jobs) >= 3
+    jobs = project.plan("all", "--configfile", "config/replogle.yaml")
+    rules = [job.rule for job in jobs]
+    assert rules.count("download_screen") == 1
+    assert rules.count("download_gene_sets") == 2
+    assert rules.count("fit_drift") == 6  # all conditions, and five folds of held-out causes
+    assert {"simulate_screen", "make_folds", "score_recovery", "predict_lcd"}.isdisjoint(rules)
+
+
+@pytest.mark.parametrize(("name", "fits"), [("norman_extract", 3), ("papalexi_extract", 6)])
+def test_a_real_extract_is_planned_from_its_files(new_project, name, fits) -> None:
+    project = new_project(None)
+    text = (project.folder / "config" / f"{name}.yaml").read_text()
+    for found in re.findall(r"^ +(?:path:|-) (\.\./\S+)$", text, re.M):
+        path = project.folder / found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # a plan needs no more than that the file is there
+    jobs = project.plan("all", "--configfile", f"config/{name}.yaml")
+    assert sum(job.rule == "fit_drift" for job in jobs) == fits
     assert {"simulate_screen", "download_screen"}.isdisjoint({job.rule for job in jobs})

@@ -13,7 +13,7 @@ from lcd_core.clipr import regularised_pseudoinverse
 from lcd_core.conditions import multi_hot
 from lcd_core.errors import InputError
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise
+from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, lognorm, read_screen, targets_of, write_h5ad
 from pipeline.tables import write_tsv
@@ -49,6 +49,7 @@ def main(
     """
     fitted = LCD.load(Path(model).parent, choose_device(device))
     singles = single_perturbations(train)
+    warn_of_small_embedding(fitted, len(singles))
     # in double precision residuals are those of the drift instead of the arithmetic's
     drift = fitted.drift.double()
     membership = multi_hot([[name] for name in singles], fitted.targets)

@@ -12,7 +12,7 @@ from lcd_core.effect_scores import score_effects
 from lcd_core.files import save_tensors
 from lcd_core.linear_systems import LinearSystem, ReferenceEstimate, reference_estimates
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise
+from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
 from pipeline.devices import choose_device
 from pipeline.linear_systems import draw_samples, identity, read_system
 from pipeline.tables import write_tsv
@@ -57,6 +57,7 @@ def main(
     # those of the drift instead of the arithmetic's
     drift = fit.drift.double()
     membership = torch.eye(len(fit.targets))
+    warn_of_small_embedding(fit, len(membership))
     linear = linearise(drift, membership, fit.transform.to("cpu").units, fit.targets, clipr)
 
     samples = draw_samples(truth, description)

@@ -24,6 +24,7 @@ from lcd_core.clipr import (
     limit_responses,
 )
 from lcd_core.errors import InputError, shown
+from lcd_core.model import LCD
 from lcd_core.units import LinearUnits
 from pipeline.screen import CONTROL
 
@@ -133,6 +134,23 @@ def linearise(
     bias = here - estimate.effects @ zero
     alpha = float(drift.alphas[level])
     return Linearisation(names, zero, initial, responses, used, estimate, bias, shifts, alpha)
+
+
+def warn_of_small_embedding(fitted: LCD, k: int) -> None:
+    """Warn where the embedding has fewer dimensions than there are perturbations.
+
+    Responses then have hardly more directions than the embedding, and in the others effects are
+    noise: on linear systems they are no better than chance.
+    """
+    dimensions = fitted.drift.embedding.shape[1]
+    if dimensions < k:
+        logger.warning(
+            "the embedding of targets has %d dimensions for %d perturbations: effects are not "
+            "resolved; raise embedding_dimensions of the drift to at least %d",
+            dimensions,
+            k,
+            k,
+        )
 
 
 def nearest_level(alphas: Sequence[float], alpha: float) -> int:

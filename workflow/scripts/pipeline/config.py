@@ -308,9 +308,19 @@ class Simulation(Section):
     """The simulated screen; read only where `screen.kind` is `simulated`."""
 
     genes: int = key(80, "Genes.", source=PIPELINE, unit="genes", ge=36, le=256)
-    targets: int = key(12, "Genes that are perturbed singly.", source=PIPELINE, unit="genes", ge=1)
+    targets: int = key(
+        12,
+        "Genes that are perturbed singly: regulators first, then others.",
+        source=PIPELINE,
+        unit="genes",
+        ge=1,
+    )
     doubles: int = key(
-        18, "Pairs of these that are perturbed together.", source=PIPELINE, unit="pairs", ge=0
+        18,
+        "Pairs of these that are perturbed together; pairs of regulators as long as there are any.",
+        source=PIPELINE,
+        unit="pairs",
+        ge=0,
     )
     cells_per_condition: int = key(
         120, "Cells of each perturbation.", source=PIPELINE, unit="cells", ge=2
@@ -1032,7 +1042,7 @@ class Clipr(Section):
     """CLIPR: causal effects from the responses of a drift to perturbations."""
 
     level_alpha: float = key(
-        0.067,
+        0.3,
         "Noise level at which the initial responses are read and the limit responses end; the "
         "nearest of the drift's levels, by ratio. Published: the smallest, 0.01, which magnifies "
         "every error of the network a hundredfold.",

@@ -1,0 +1,64 @@
+"""Causal effects of a screen of singles from end to end, and what reruns when a fit is deleted."""
+
+import shutil
+
+import anndata as ad
+import networkx as nx
+import pandas as pd
+import pytest
+
+from tests.workflow.project import Job
+from tests.workflow.test_reruns import NOTHING, different_results, rules
+
+DATA = {"simulate_screen", "import_screen", "filter_screen", "make_folds", "select_genes"}
+
+
+@pytest.mark.slow
+def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_again(
+    new_project, tmp_path
+) -> None:
+    project = new_project("singles.yaml")
+    project.run("all", "--cores", "2")
+    results = project.folder / "results/singles"
+    assert not (results / "benchmark").exists()
+    assert not (results / "folds/folds.tsv").exists()
+
+    effects = ad.read_h5ad(results / "effects/effects.h5ad")
+    assert effects.shape == (36, 36)
+    assert effects.obs["perturbed"].sum() == 6
+    assert {"sd", "sign_agreement", "initial", "limit", "pseudoinverse"} <= set(effects.layers)
+    assert effects.obs["module"].notna().any()
+    assert nx.read_graphml(results / "effects/network.graphml").number_of_edges() == 20
+    recovery = pd.read_csv(results / "effects/recovery.tsv", sep="\t")
+    assert {"lcd_clipr", "lcd_clipr_seed_2", "inverse_pooled_covariance"} <= set(
+        recovery["estimator"]
+    )
+    causes = pd.read_csv(results / "effects/held_out/causes.tsv", sep="\t")
+    for fold, own in causes.groupby("fold"):
+        cells = ad.read_h5ad(results / f"folds/causes_{fold}/train.h5ad")
+        assert set(own["cause"]).isdisjoint(cells.obs["perturbation"])
+        assert (results / f"folds/causes_{fold}/model/model.safetensors").exists()
+    assert NOTHING in project.run("all", "--cores", "2")
+
+    complete = new_project_copy(project, tmp_path / "complete")
+    shutil.rmtree(results / "folds/causes_1")
+    shutil.rmtree(results / "folds/all_seed2")
+    plan = project.plan("all")
+    fits = {job.wildcards for job in plan if job.rule in ("fit_prior", "fit_drift")}
+    assert fits == {"fold=causes_1", "fold=all_seed2"}
+    assert Job("hold_out_causes", "number=1") in plan
+    assert rules(plan).isdisjoint(DATA)
+    project.run("all", "--cores", "1")
+    assert different_results(complete, project, "results/singles/**/*") == []
+
+    project.run("all", "--report", "report.html")
+    report = (project.folder / "report.html").read_text()
+    figures = project.files("results/singles/figures/effects_*.svg")
+    assert len(figures) == 5
+    assert all(figure.rsplit("/", 1)[1] in report for figure in figures)
+
+
+def new_project_copy(project, folder):
+    """Keep the files of a run for comparison."""
+    shutil.copytree(project.folder, folder, symlinks=True)
+    return type(project)(folder, project.configfile)
