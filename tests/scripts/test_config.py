@@ -291,6 +291,24 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "7 doubles",
         "at most 6",
     ),
+    "a cut without its setting": (
+        {"modules": {"cut": "number"}},
+        "modules.number",
+        "null",
+        "another modules.cut",
+    ),
+    "a benchmark without folds": (
+        {"folds": {"count": 0}},
+        "folds.count",
+        "0",
+        "leave `benchmark` out",
+    ),
+    "a fraction of nothing": (
+        {"effects": {"top_fractions": [0.1, 0.0]}},
+        "effects.top_fractions[1]",
+        "0.0",
+        "",
+    ),
     "counts that exclude each other": (
         {"quality_control": {"min_counts": 10, "max_counts": 9}},
         "quality_control.min_counts",

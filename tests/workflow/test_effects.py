@@ -27,6 +27,7 @@ def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_
     assert effects.shape == (36, 36)
     assert effects.obs["perturbed"].sum() == 6
     assert {"sd", "sign_agreement", "initial", "limit", "pseudoinverse"} <= set(effects.layers)
+    assert effects.uns["coordinates"] == "log_rate"  # of the fits for effects alone
     assert effects.obs["module"].notna().any()
     assert nx.read_graphml(results / "effects/network.graphml").number_of_edges() == 20
     recovery = pd.read_csv(results / "effects/recovery.tsv", sep="\t")

@@ -62,6 +62,15 @@ def drift_settings(part, section="drift"):
     return settings(section, leave_out=(*NETWORK, *LEVELS))
 
 
+def state_settings(wildcards):
+    """Coordinates in which the drift of a fold is learned; fits for effects may have their own."""
+    values = settings("states")
+    if wildcards.fold.startswith((ALL, "causes_")):
+        own = settings("effects")
+        values |= {key: own[key] for key in values if own.get(key) is not None}
+    return values
+
+
 def linear_training(wildcards):
     """Settings of the training on a linear system, which takes longer for large ones."""
     values = drift_settings("training", "linear_drift")

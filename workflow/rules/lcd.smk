@@ -44,7 +44,7 @@ rule fit_drift:
         settings=drift_settings("training"),
         network=drift_settings("network"),
         levels=drift_settings("levels"),
-        states=settings("states"),
+        states=state_settings,
         samples=CFG.prior.samples,
         seed=seed("drift"),
         device=CFG.device,

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from lcd_core.errors import InputError
@@ -171,6 +179,15 @@ class Threads(Section):
     )
 
 
+ONE_VALUE = {"type": ["string", "boolean", "number"]}
+KEPT_COLUMNS = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [ONE_VALUE, {"type": "array", "items": ONE_VALUE, "minItems": 1}]
+    },
+}
+
+
 class Screen(Section):
     """Where the counts come from and how the file names its perturbations."""
 
@@ -245,6 +262,7 @@ class Screen(Section):
     keep: Annotated[
         dict[str, Annotated[tuple[str | bool | int | float, ...], Field(strict=False)]],
         BeforeValidator(_kept),
+        WithJsonSchema(KEPT_COLUMNS),
     ] = key(
         {},
         "Columns of `obs` with the value, or list of values, that a cell must have to be kept, "
@@ -1105,6 +1123,18 @@ class Effects(Section):
         unit="fits",
         ge=1,
     )
+    transform: Literal["identity", "log_rate"] | None = key(
+        None,
+        "`states.transform` of the fits to all conditions, from which effects are read; null takes "
+        "that of `states`. What suits effects need not suit predictions.",
+        source=PIPELINE,
+    )
+    scaling: Literal["standard_deviation", "covariance"] | None = key(
+        None, "Likewise, `states.scaling`.", source=PIPELINE
+    )
+    shrinkage: float | None = key(
+        None, "Likewise, `states.shrinkage`.", source=PIPELINE, ge=0, lt=1
+    )
     edges: int = key(
         50,
         "Strongest effects that are exported, drawn as a network, and whose causes are held out.",
@@ -1182,7 +1212,7 @@ class Modules(Section):
             raise contradiction(
                 f"modules.{self.cut}",
                 f"modules.cut is {self.cut}, but modules.{self.cut} is not given",
-                str(getattr(self, self.cut)),
+                "null" if self.cut != "markers" else "[]",
                 f"give modules.{self.cut}, or another modules.cut",
             )
         return self
