@@ -1,5 +1,6 @@
 """Maps between latent states and the coordinates in which the drift is learned."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -103,28 +104,15 @@ class StateTransform:
         )
         mean = raw.forward(control).double().mean(dim=0)
         blocks = states.reshape(-1, *states.shape[-2:])
-        # block by block: all states of a large screen at once, in double precision, take too much
-        total, highest = torch.zeros_like(mean), torch.full_like(mean, -torch.inf)
-        products = torch.zeros_like(mean if scaling == "standard_deviation" else mean.outer(mean))
-        for block in blocks:
-            u = raw.forward(block).double() - mean
-            total += u.sum(dim=0)
-            products += u.square().sum(dim=0) if products.ndim == 1 else u.T @ u
-            highest = torch.maximum(highest, u.max(dim=0).values + mean)
-        n = blocks.shape[0] * blocks.shape[1]
-        if products.ndim == 1:
-            variance = (products - total.square() / n) / (n - 1)
-        else:
-            covariance = (products - total.outer(total) / n) / (n - 1)
-            variance = covariance.diagonal()
-        still = variance <= 1e-14 * (products if products.ndim == 1 else products.diagonal()) / n
-        if still.any():
+        spread, highest = _spread(map(raw.forward, blocks), mean, whole=scaling == "covariance")
+        variance = spread if spread.ndim == 1 else spread.diagonal()
+        if (variance <= 0).any():
             raise InputError(
                 "states do not vary in some genes",
-                found=[str(i) for i in torch.nonzero(still).flatten().tolist()],
+                found=[str(i) for i in torch.nonzero(variance <= 0).flatten().tolist()],
                 remedy="drop genes without variance before fitting",
             )
-        scale = variance.sqrt() if products.ndim == 1 else covariance_root(covariance, shrinkage)
+        scale = spread.sqrt() if spread.ndim == 1 else covariance_root(spread, shrinkage)
         mean, scale, eta, ceiling = (part.to(states) for part in (mean, scale, eta, highest))
         return cls(kind, mean, scale, eta, ceiling, pseudocount)
 
@@ -178,6 +166,30 @@ class StateTransform:
         if self.scale.ndim == 2:
             return self.units.to_original(s).to(s)
         return self.mean + self.scale * s
+
+
+def _spread(blocks: Iterable[Tensor], centre: Tensor, *, whole: bool) -> tuple[Tensor, Tensor]:
+    """Variance (d,), or the whole covariance (d, d), and largest value (d,) of all rows.
+
+    Taken block by block: all states of a large screen at once, in double precision, are too many.
+    Variances that vanish in rounding are 0.
+    """
+
+    def products(u: Tensor) -> Tensor:
+        return u.T @ u if whole else u.square().sum(dim=0)
+
+    rows, total, squares = 0, torch.zeros_like(centre), torch.zeros_like(products(centre[None]))
+    highest = torch.full_like(centre, -torch.inf)
+    for block in blocks:
+        u = block.double() - centre
+        rows += len(u)
+        total += u.sum(dim=0)
+        squares += products(u)
+        highest = torch.maximum(highest, u.max(dim=0).values + centre)
+    spread = (squares - products(total[None]) / rows) / (rows - 1)
+    own, size = (m.diagonal() if whole else m for m in (spread, squares))
+    own[own <= 1e-14 * size / rows] = 0.0
+    return spread, highest
 
 
 def covariance_root(covariance: Tensor, shrinkage: float = 0.0) -> Tensor:

@@ -522,7 +522,7 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
             "reason": ["fewer than 5 & so on"],
         }
     )
-    content = pages.page("T", "I", pages.WIN_RATES, rates)
+    content = pages.page("T", "I", pages.by_metric(pages.WIN_RATES, rates))
     (tmp_path / "p.html").write_text(content, encoding="utf-8")
     row = parse(tmp_path / "p.html").rows[1]
     assert [text for _, _, text in row] == [

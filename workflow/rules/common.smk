@@ -155,6 +155,7 @@ def final_files():
             *rules.find_modules.output,
             *rules.validate_edges.output,
             *rules.draw_effects_figures.output,
+            *rules.write_effects_html.output,
         ]
         if CFG.enrichment.gene_sets:
             files += rules.enrich_modules.output

@@ -306,6 +306,32 @@ rule draw_effects_figures:
         "../scripts/draw_effects_figures.py"
 
 
+rule write_effects_html:
+    input:
+        edges=f"{EFFECTS}/edges.tsv",
+        validated_edges=f"{EFFECTS}/validated_edges.tsv",
+        validation=f"{EFFECTS}/validation.tsv",
+        held_out_validation=branch(CAUSE_FOLDS, then=f"{EFFECTS}/held_out/validation.tsv"),
+        top_terms=branch(CFG.enrichment.gene_sets, then=f"{EFFECTS}/top_terms.tsv"),
+        recovery=branch(CFG.screen.kind == "simulated", then=f"{EFFECTS}/recovery.tsv"),
+    output:
+        tables_page=report(
+            "<results>/effects/tables.html",
+            caption="../report/effects_tables.rst",
+            category="Causal effects",
+            labels={"result": "Tables", "type": "table"},
+        ),
+    log:
+        "<logs>/effects/write_effects_html.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        source=source("write_effects_html"),
+    script:
+        "../scripts/write_effects_html.py"
+
+
 rule draw_recovery_figure:
     input:
         recovery=f"{EFFECTS}/recovery.tsv",
