@@ -33,8 +33,8 @@ from lcd_core.states import StateTransform
 from pipeline.clipr import nearest_level
 
 START = {
-    "transform": "log_rate",
-    "scaling": "covariance",
+    "transform": "identity",
+    "scaling": "standard_deviation",
     "shrinkage": 0.0,
     "parameterization": "plain",
     "hidden": 256,
@@ -46,9 +46,9 @@ START = {
     "ridge": None,
 }
 TRAINED = [
-    {"scaling": "standard_deviation"},
-    {"transform": "identity"},
-    {"transform": "identity", "scaling": "standard_deviation"},
+    {"scaling": "covariance"},
+    {"transform": "log_rate"},
+    {"transform": "log_rate", "scaling": "covariance"},
     {"parameterization": "linear_pull"},
     {"steps": 9000},
     {"hidden": 512, "embedding_dimensions": 512},

@@ -22,6 +22,7 @@ import export_effects
 import find_modules
 import validate_edges
 from lcd_core.errors import InputError
+from pipeline import network_layout
 from pipeline.figures import style
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv, write_tsv
@@ -549,9 +550,9 @@ def test_two_edges_between_the_same_genes_are_bent_apart():
 def test_an_edge_passes_the_boxes_of_other_genes():
     places = {name: np.array([x, 0.0]) for name, x in (("A", 0), ("B", 1), ("C", 2))}
     sizes = {name: np.array([0.4, 0.2]) for name in places}
-    assert figures.choose_bend("A", "B", places, sizes, mutual=False) == 0
-    bend = figures.choose_bend("A", "C", places, sizes, mutual=False)
-    middle = figures.curve(places["A"], places["C"], bend)[10]
+    assert network_layout.choose_bend("A", "B", places, sizes, mutual=False) == 0
+    bend = network_layout.choose_bend("A", "C", places, sizes, mutual=False)
+    middle = network_layout.curve(places["A"], places["C"], bend)[10]
     assert abs(middle[1]) > 0.1
 
 
