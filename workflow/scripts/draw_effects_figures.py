@@ -276,12 +276,13 @@ def draw_map(axes: Axes, own: Map, genes: Sequence[str], module_of: Mapping[str,
     # Resampled to the size of print when saved, since viewers shrink images each in their own way;
     # values, not colours, are averaged, which keeps the colours few.
     image = axes.imshow(
-        np.clip(own.values, -size, size),
+        enlarged(np.clip(own.values, -size, size)),
         cmap=diverging(),
         vmin=-size,
         vmax=size,
         aspect="auto",
         interpolation_stage="data",
+        extent=(-0.5, own.values.shape[1] - 0.5, own.values.shape[0] - 0.5, -0.5),
     )
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02, aspect=20, extend="both")
     bar.set_label(own.label)
@@ -305,6 +306,19 @@ def draw_map(axes: Axes, own: Map, genes: Sequence[str], module_of: Mapping[str,
                 label.set_fontstyle("italic")
     axes.set_xlabel("Gene affected" if named else f"Gene affected ({len(genes):,})")
     beside.set_ylabel(own.rows if named else f"{own.rows} ({len(own.causes):,})", labelpad=2)
+
+
+def enlarged(values: Matrix) -> Matrix:
+    """Repeat rows and columns that are few, where the others are many.
+
+    Matplotlib smooths both directions of an image where one has less than three dots an entry;
+    repeated, few rows beside many columns keep their edges.
+    """
+    dots = MAP_POINTS / 72 * MAP_DOTS
+    if 3 * max(values.shape) <= dots:
+        return values
+    rows, columns = (max(1, int(np.ceil(2 * dots / n))) if n < dots else 1 for n in values.shape)
+    return values.repeat(rows, axis=0).repeat(columns, axis=1)
 
 
 def draw_strip(axes: Axes, modules: Sequence[int], *, horizontal: bool, numbers: bool) -> None:
