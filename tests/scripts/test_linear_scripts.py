@@ -441,7 +441,7 @@ class TestFigures:
 
     def test_the_metadata_are_json(self, run) -> None:
         metadata = json.loads((run.folders[2] / "effects.json").read_text())
-        assert metadata["alpha"] == pytest.approx(0.067, rel=0.01)
+        assert metadata["alpha"] == pytest.approx(0.01 * 1000 ** (14 / 29))  # nearest to 0.3
         assert metadata["full_rank"] is True
         assert metadata["perturbations"] == [
             f"gene_{t}" for t in read_system(run.folders[2] / "system.safetensors")[0].targets

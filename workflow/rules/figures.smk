@@ -58,11 +58,11 @@ rule draw_benchmark_figures:
 
 rule draw_training_figures:
     input:
-        prior_logs=expand("<results>/folds/{fold}/prior/log.tsv", fold=FOLDS),
-        drift_logs=expand("<results>/folds/{fold}/model/log.tsv", fold=FOLDS),
-        tables=expand("<results>/folds/{fold}/checks/training_conditions.tsv", fold=FOLDS),
-        genes=expand("<results>/folds/{fold}/checks/genes.tsv", fold=FOLDS),
-        states=expand("<results>/folds/{fold}/checks/states.tsv", fold=FOLDS),
+        prior_logs=expand("<results>/folds/{fold}/prior/log.tsv", fold=CHECKED),
+        drift_logs=expand("<results>/folds/{fold}/model/log.tsv", fold=CHECKED),
+        tables=expand("<results>/folds/{fold}/checks/training_conditions.tsv", fold=CHECKED),
+        genes=expand("<results>/folds/{fold}/checks/genes.tsv", fold=CHECKED),
+        states=expand("<results>/folds/{fold}/checks/states.tsv", fold=CHECKED),
     output:
         training_conditions=report(
             "<results>/figures/training_conditions.svg",
@@ -95,7 +95,7 @@ rule draw_training_figures:
     conda:
         "../../envs/figures.yaml"
     params:
-        folds=FOLDS,
+        folds=CHECKED,
         source=source("draw_training_figures"),
     script:
         "../scripts/draw_training_figures.py"
