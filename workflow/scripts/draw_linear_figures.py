@@ -181,7 +181,7 @@ def draw_against_perturbed(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw medians with 10th to 90th percentiles, and one dot per system, at each number."""
     numbers = sorted(set(rows["n_perturbed"]))
     names = estimators_in(rows)
-    step = 0.8 / len(names)
+    step = 0.4 / len(names)
     for index, name in enumerate(names):
         own = rows[rows["estimator"] == name].groupby("n_perturbed")["value"]
         values = [own.get_group(number).to_numpy(float) for number in numbers]
