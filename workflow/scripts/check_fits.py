@@ -68,6 +68,7 @@ def main(
     place = choose_device(device)
     priors = ImplicitPriors.load(Path(prior).parent)
     fitted = LCD.load(Path(model).parent, place)
+    transform = fitted.transform.to("cpu")  # once: each copy factorises a whole scale anew
     expression = {q: lognorm(y) for q, y in counts.items()}
     control_mean = expression[CONTROL].mean(axis=0)
     tests = ranked(differential_expression(screen)).query("rank <= @top_genes")
@@ -77,7 +78,7 @@ def main(
     distances, checks, prior_states, drift_states = [], [], [], []
     for q, observed in counts.items():
         generator = torch.Generator().manual_seed(derive_seed(seed, q))
-        s = fitted.transform.to("cpu").forward(priors.sample_states(q, n_cells, generator))
+        s = transform.forward(priors.sample_states(q, n_cells, generator))
         prior_states.append(s)
         from_prior = priors.sample_counts(q, n_cells, generator).numpy()
         job_seed = derive_seed(seed, q)

@@ -84,7 +84,7 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
     pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], ridge).T
     expression = limit_expression(linear.origin + limits.T, fitted)
     obs = linear.table().set_index("perturbation")
-    obs["target_is_gene"] = [name in set(fitted.genes) for name in obs.index]
+    obs["target_is_gene"] = obs.index.isin(fitted.genes)
     return ad.AnnData(
         X=np.ascontiguousarray(limits.T),
         obs=obs,
@@ -118,10 +118,8 @@ def effect_data(linear: Linearisation, responses: ad.AnnData) -> ad.AnnData:
         layers[name] = np.full((len(genes), len(genes)), np.nan)
         layers[name][rows] = values
     obs = pd.DataFrame({"perturbed": np.isin(genes, own.obs_names)}, index=genes)
-    for column in ("converged", "relative_residual"):
-        obs[column] = (
-            own.obs[column].reindex(genes).astype("boolean" if column == "converged" else "float64")
-        )
+    obs["converged"] = own.obs["converged"].reindex(genes).astype("boolean")
+    obs["relative_residual"] = own.obs["relative_residual"].reindex(genes)
     return ad.AnnData(
         X=np.ascontiguousarray(linear.estimate.effects.T),
         obs=obs,
