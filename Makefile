@@ -50,11 +50,11 @@ lint: env
 	$(ACTIVATE) && ruff format --check .
 	$(ACTIVATE) && snakefmt --check $(SNAKEFILES)
 	$(ACTIVATE) && mypy --strict lcd_core
-	$(ACTIVATE) && mypy workflow/scripts
+	$(ACTIVATE) && mypy workflow/scripts workflow/methods
 	$(ACTIVATE) && snakemake --lint
 
 docs: env
-	$(ACTIVATE) && PYTHONPATH=workflow/scripts python -m pipeline.document_config
+	$(ACTIVATE) && PYTHONPATH=workflow/scripts:workflow python -m pipeline.config.document
 
 clean:
 	rm -rf results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -19,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from evaluation.effect_scores import score_effects
 from lcd_core.clipr import (
     AndersonSolver,
     FlowSolver,
@@ -27,11 +28,10 @@ from lcd_core.clipr import (
     limit_responses,
 )
 from lcd_core.drift import Drift, noise_levels
-from lcd_core.effect_scores import score_effects
-from lcd_core.linear_systems import STRUCTURES, random_linear_system, reference_estimates
 from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
 from lcd_core.states import StateTransform
 from pipeline.clipr import nearest_level
+from simulation.linear_systems import STRUCTURES, random_linear_system, reference_estimates
 
 START = {
     "scaling": "covariance",

@@ -25,12 +25,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, norm
 
-import draw_effects_figures
-import enrich_modules
-import export_effects
-import find_modules
-import validate_edges
-from lcd_core.edges import strongest_edges
+from effects import (
+    draw_effects_figures,
+    enrich_modules,
+    export_effects,
+    find_modules,
+    validate_edges,
+)
+from evaluation.edges import strongest_edges
 from pipeline.gene_sets import read_gmt
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv, write_tsv

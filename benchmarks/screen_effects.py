@@ -19,18 +19,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from evaluation.effect_scores import score_effects
+from evaluation.metrics import auroc
 from lcd_core.clipr import estimate_effects, initial_responses, limit_responses
 from lcd_core.conditions import multi_hot
 from lcd_core.drift import Drift, noise_levels
-from lcd_core.effect_scores import score_effects
-from lcd_core.linear_systems import reversible_effects
 from lcd_core.measurement import rate_scale
-from lcd_core.metrics import auroc
 from lcd_core.prior import PriorSettings, fit_priors
 from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
-from lcd_core.simulator import simulate_screen
 from lcd_core.states import StateTransform
 from pipeline.clipr import nearest_level
+from simulation.linear_systems import reversible_effects
+from simulation.simulator import simulate_screen
 
 START = {
     "transform": "identity",

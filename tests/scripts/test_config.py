@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from snakemake.cli import parse_config
 
+from evaluation.metrics import METRICS
 from lcd_core.drift import PARAMETERIZATIONS
 from lcd_core.errors import InputError
-from lcd_core.linear_systems import MODEL_SIGMA, STRUCTURES
-from lcd_core.metrics import METRICS
 from lcd_core.sampling import PRESETS
 from lcd_core.score_matching import DRAWS
 from lcd_core.states import TRANSFORMS
-from pipeline.config import SAMPLER_PRESETS, Config, load_config
-from pipeline.document_config import documented, main, schema_text, sections
+from pipeline.config import Config, load_config
+from pipeline.config.document import documented, main, schema_text, sections
+from pipeline.config.sampling import SAMPLER_PRESETS
+from simulation.linear_systems import MODEL_SIGMA, STRUCTURES
 
 FOLDER = Path(__file__).parents[2] / "config"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))

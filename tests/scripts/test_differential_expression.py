@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
-import differential_expression as script
+from effects import differential_expression as script
 from lcd_core.errors import InputError
 from pipeline.differential_expression import differential_expression, sparse_lognorm
 from pipeline.screen import lognorm, write_h5ad

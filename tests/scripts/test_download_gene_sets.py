@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import requests
 
-import download_gene_sets
+from effects import download_gene_sets
 from lcd_core.errors import InputError
 from pipeline.gene_sets import read_gmt
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import download_screen
 from lcd_core.errors import InputError
+from screen import download_screen
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()

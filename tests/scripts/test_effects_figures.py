@@ -16,11 +16,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 from scipy.stats import false_discovery_control
 
-import draw_effects_figures as figures
-import enrich_modules
-import export_effects
-import find_modules
-import validate_edges
+from effects import draw_effects_figures as figures
+from effects import enrich_modules, export_effects, find_modules, validate_edges
 from lcd_core.errors import InputError
 from pipeline import network_layout
 from pipeline.figures import style

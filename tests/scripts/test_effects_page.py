@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-import write_effects_html
+from effects import write_effects_html
 from pipeline.tables import write_tsv
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-import assemble_held_out_effects
-import choose_held_out_causes
-import combine_effects
-import estimate_effects
-import hold_out_causes
+from effects import (
+    assemble_held_out_effects,
+    choose_held_out_causes,
+    combine_effects,
+    estimate_effects,
+    hold_out_causes,
+)
 from lcd_core.clipr import estimate_effects as clipr
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError

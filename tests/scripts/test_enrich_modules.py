@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-import enrich_modules
+from effects import enrich_modules
 from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import export_effects
+from effects import export_effects
 from lcd_core.errors import InputError
 from pipeline.effects import read_effects
 from pipeline.tables import read_tsv, write_tsv

@@ -15,15 +15,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-import aggregate_metrics
-import check_fits
-import compute_metrics
-import draw_benchmark_figures as benchmark
-import draw_training_figures as training
-import write_tables_html as pages
+from benchmark import aggregate_metrics, compute_metrics
+from benchmark import draw_benchmark_figures as benchmark
+from benchmark import write_tables_html as pages
+from evaluation.metrics import METRICS
 from lcd_core.errors import InputError
-from lcd_core.metrics import METRICS
-from pipeline.config import MethodName
+from methods.lcd import check_fits
+from methods.lcd import draw_training_figures as training
+from pipeline.config.prediction import MethodName
 from pipeline.figures import (
     draw_methods,
     linear_threshold,
@@ -120,12 +119,14 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
         own = folder / "folds" / fold
         own.mkdir(parents=True)
         inputs = write_fold(own, trained, held_out)
-        importlib.import_module("test_differential_expression").main(
+        importlib.import_module("benchmark.test_differential_expression").main(
             train=inputs.train, test=inputs.test, table=str(own / "test_de.tsv")
         )
         for method in [m for m in ("salt", "lcd") if m in methods]:
             # The cells of a fitted model are stood in for by those of another method.
-            importlib.import_module("predict_salt" if method == "salt" else "predict_control").main(
+            importlib.import_module(
+                "methods.salt.predict" if method == "salt" else "methods.control.predict"
+            ).main(
                 train=inputs.train,
                 test_perturbations=inputs.test_perturbations,
                 prediction=str(own / "predictions" / f"{method}.h5ad"),

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import filter_screen
 from lcd_core.errors import InputError
 from pipeline.screen import read_screen
 from pipeline.tables import read_tsv
+from screen import filter_screen
 from tests.scripts.screens import canonical_screen, counts_and_labels
 
 OFF: dict[str, object] = {

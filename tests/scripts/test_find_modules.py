@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import find_modules
+from effects import find_modules
+from evaluation.modules import effect_distances, leaf_order, module_tree
 from lcd_core.errors import InputError
-from lcd_core.modules import effect_distances, leaf_order, module_tree
 from pipeline.tables import read_tsv
 
 GENES = ["RPL3", "RPL4", "RPS2", "RPS6", "MT1", "MT2", "MT3", "LONE", "rpl9"]

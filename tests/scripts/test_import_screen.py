@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-import import_screen
 from lcd_core.errors import InputError
 from pipeline.screen import CONTROL, read_screen
+from screen import import_screen
 from tests.scripts.screens import counts_and_labels, shared_data, user_file
 
 DEFAULTS: dict[str, object] = {

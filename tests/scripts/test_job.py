@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lcd_core.atomic import atomic
 from pipeline.environment import prepare_environment
-from pipeline.files import atomic
 from pipeline.seeds import derive_seed
 from pipeline.sources import source_hash
 from pipeline.tables import read_tsv, write_tsv
@@ -70,7 +70,10 @@ def test_environment_of_jobs(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
     prepare_environment("/project", 2)
     prepare_environment("/project", 2)  # read again in every job: nothing piles up
-    assert os.environ["PYTHONPATH"] == "/project:/project/workflow/scripts:/elsewhere"
+    assert (
+        os.environ["PYTHONPATH"]
+        == "/project:/project/workflow/scripts:/project/workflow:/elsewhere"
+    )
     assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "2"
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 

@@ -15,21 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-import aggregate_linear_systems
-import draw_linear_figures
-import fit_linear_drift
-import make_linear_system
-import score_linear_system
 from lcd_core.drift import noise_levels
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
-from lcd_core.linear_systems import LinearDrift, random_linear_system
 from lcd_core.model import LCD
 from lcd_core.units import LinearUnits
+from linear_systems import (
+    aggregate_linear_systems,
+    draw_linear_figures,
+    fit_linear_drift,
+    make_linear_system,
+    score_linear_system,
+)
 from pipeline.clipr import linearise, nearest_level
 from pipeline.config import Config
 from pipeline.linear_systems import IDENTITY, draw_samples, read_system
 from pipeline.tables import read_tsv
+from simulation.linear_systems import LinearDrift, random_linear_system
 
 CLIPR = Config().clipr.model_dump(mode="json")
 D = 12

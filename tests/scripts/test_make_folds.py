@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import make_folds
+from folds import make_folds
 from lcd_core.errors import InputError
 from pipeline.tables import write_tsv
 

@@ -8,11 +8,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-import aggregate_metrics
-import compute_metrics
-import test_differential_expression as differential_expression
+from benchmark import aggregate_metrics, compute_metrics
+from benchmark import test_differential_expression as differential_expression
+from evaluation.metrics import METRICS, maximum_mean_discrepancy
 from lcd_core.errors import InputError
-from lcd_core.metrics import METRICS, maximum_mean_discrepancy
 from pipeline.differential_expression import ranked
 from pipeline.predictions import read_prediction
 from pipeline.screen import CONTROL, read_screen
@@ -48,7 +47,7 @@ def predictions(fold, tmp_path_factory):
     for method in ("control", "salt", "ceiling"):
         paths[method] = str(folder / f"{method}.h5ad")
         extra = {"test": fold.test} if method == "ceiling" else {}
-        importlib.import_module(f"predict_{method}").main(
+        importlib.import_module(f"methods.{method}.predict").main(
             train=fold.train,
             test_perturbations=fold.test_perturbations,
             prediction=paths[method],

@@ -9,39 +9,37 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-import aggregate_linear_systems
-import aggregate_metrics
-import assemble_held_out_effects
-import check_fits
-import choose_held_out_causes
-import combine_effects
-import compute_metrics
-import differential_expression
-import enrich_modules
-import estimate_effects
-import export_effects
-import filter_screen
-import find_modules
-import fit_drift
-import fit_linear_drift
-import fit_prior
-import import_screen
-import make_folds
-import make_linear_system
-import predict_ceiling
-import predict_lcd
-import predict_salt
-import score_linear_system
-import score_recovery
-import select_genes
-import simulate_screen
-import test_differential_expression as test_de
-import validate_edges
-from lcd_core.metrics import METRICS
+from benchmark import aggregate_metrics, compute_metrics
+from benchmark import test_differential_expression as test_de
+from effects import (
+    assemble_held_out_effects,
+    choose_held_out_causes,
+    combine_effects,
+    differential_expression,
+    enrich_modules,
+    estimate_effects,
+    export_effects,
+    find_modules,
+    score_recovery,
+    validate_edges,
+)
+from evaluation.metrics import METRICS
+from folds import make_folds, select_genes
+from linear_systems import (
+    aggregate_linear_systems,
+    fit_linear_drift,
+    make_linear_system,
+    score_linear_system,
+)
+from methods.ceiling import predict as predict_ceiling
+from methods.lcd import check_fits, fit_drift, fit_prior
+from methods.lcd import predict as predict_lcd
+from methods.salt import predict as predict_salt
 from pipeline.config import Clipr, load_config
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
+from screen import filter_screen, import_screen, simulate_screen
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ def fold(tmp_path_factory):
 
 def predict(method, fold, path, n_cells=20, seed=3):
     extra = {"test": fold.test} if method == "ceiling" else {}
-    importlib.import_module(f"predict_{method}").main(
+    importlib.import_module(f"methods.{method}.predict").main(
         train=fold.train,
         test_perturbations=fold.test_perturbations,
         prediction=str(path),
@@ -72,7 +72,7 @@ def test_a_perturbation_does_not_depend_on_the_others(fold, tmp_path):
     whole = predict("control", fold, tmp_path / "whole.h5ad", n_cells=10)
     names = tmp_path / "one.txt"
     names.write_text("A+X\n")
-    importlib.import_module("predict_control").main(
+    importlib.import_module("methods.control.predict").main(
         train=fold.train,
         test_perturbations=str(names),
         prediction=str(tmp_path / "one.h5ad"),

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-import draw_recovery_figure as script
-import score_recovery
+from effects import draw_recovery_figure as script
+from effects import score_recovery
 from lcd_core.errors import InputError
 from pipeline.figures import style
 from pipeline.tables import write_tsv

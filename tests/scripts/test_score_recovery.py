@@ -11,15 +11,13 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-import find_modules
-import import_screen
-import score_recovery
-import simulate_screen
+from effects import find_modules, score_recovery
+from evaluation.modules import cut_into, effect_distances, module_tree
 from lcd_core.errors import InputError
-from lcd_core.linear_systems import pooled_covariance
-from lcd_core.modules import cut_into, effect_distances, module_tree
 from pipeline.screen import lognorm, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
+from screen import import_screen, simulate_screen
+from simulation.linear_systems import pooled_covariance
 
 N_GENES, TARGETS, NUMBER, MIN_SIZE = 40, 5, 12, 3
 TOP = (10, 20, 300)
@@ -90,7 +88,7 @@ def world(tmp_path_factory):
         gene_name_column=None,
         ignore_labels=[],
     )
-    importlib.import_module("differential_expression").main(
+    importlib.import_module("effects.differential_expression").main(
         screen=at.train, table=at.differential_expression
     )
     at.genes = read_screen(at.train).var_names.tolist()

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
-import select_genes
+from folds import select_genes
 from lcd_core.errors import InputError
 from pipeline.screen import read_screen
 from pipeline.tables import read_tsv, write_tsv

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import isspmatrix_csr
 
-import simulate_screen as script
-from lcd_core import simulator
 from lcd_core.errors import InputError
+from screen import simulate_screen as script
+from simulation import simulator
 
 SETTINGS = {
     "genes": 40,

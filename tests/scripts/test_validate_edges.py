@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-import validate_edges
+from effects import validate_edges
 from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 

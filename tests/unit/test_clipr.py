@@ -19,8 +19,8 @@ from lcd_core.clipr import (
 )
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
-from lcd_core.linear_systems import LinearDrift, random_linear_system
 from lcd_core.units import LinearUnits
+from simulation.linear_systems import LinearDrift, random_linear_system
 
 SEEDS = st.integers(0, 10_000)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap, fisher_exact
 from statsmodels.stats.proportion import proportion_confint
 
-from lcd_core.edges import assemble_columns, implication, strongest_edges, top_count
+from evaluation.edges import assemble_columns, implication, strongest_edges, top_count
 from lcd_core.errors import InputError
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcd_core.effect_scores import auroc, macro_f1, score_effects
+from evaluation.effect_scores import auroc, macro_f1, score_effects
 from lcd_core.errors import InputError
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the reference here")

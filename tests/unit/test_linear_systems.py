@@ -9,9 +9,9 @@ from scipy import stats
 from scipy.integrate import simpson
 from scipy.linalg import expm
 
-from lcd_core.effect_scores import score_effects
+from evaluation.effect_scores import score_effects
 from lcd_core.errors import InputError
-from lcd_core.linear_systems import (
+from simulation.linear_systems import (
     LinearSystem,
     attach,
     clipr_exact_drift,

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import pdist
 
-from lcd_core import metrics
-from lcd_core.errors import InputError
-from lcd_core.metrics import (
+from evaluation import metrics
+from evaluation.metrics import (
     METRICS,
     Comparison,
     auroc,
@@ -21,6 +20,7 @@ from lcd_core.metrics import (
     score,
     wasserstein1,
 )
+from lcd_core.errors import InputError
 
 
 def cells(seed, n, d, shift=0.0):

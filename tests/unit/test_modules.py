@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 
-from lcd_core.errors import InputError
-from lcd_core.modules import (
+from evaluation.modules import (
     UNASSIGNED,
     adjusted_rand_index,
     cut_at_height,
@@ -20,6 +19,7 @@ from lcd_core.modules import (
     marker_height,
     module_tree,
 )
+from lcd_core.errors import InputError
 
 
 def random_effects(d, seed, sparsity=0.0):

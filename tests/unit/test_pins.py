@@ -17,7 +17,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "workflow" / "scripts"
+WORKFLOW = ROOT / "workflow"
+BASES = (ROOT, WORKFLOW / "scripts", WORKFLOW)
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # Import names that differ from the name of the distribution.
 DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
@@ -101,8 +102,8 @@ def imported_at_load(path: Path, seen: set[Path]) -> set[str]:
     seen.add(path)
     found: set[str] = set()
     for module in module_level_imports(ast.parse(path.read_text(encoding="utf-8")).body):
-        own = [base.joinpath(*module.split(".")).with_suffix(".py") for base in (ROOT, SCRIPTS)]
-        package = [base.joinpath(*module.split("."), "__init__.py") for base in (ROOT, SCRIPTS)]
+        own = [base.joinpath(*module.split(".")).with_suffix(".py") for base in BASES]
+        package = [base.joinpath(*module.split("."), "__init__.py") for base in BASES]
         inside = [candidate for candidate in own + package if candidate.exists()]
         if inside:
             found |= imported_at_load(inside[0], seen)
@@ -122,7 +123,7 @@ def module_level_imports(body: list[ast.stmt]) -> Iterator[str]:
                 for alias in node.names
                 if any(
                     base.joinpath(*str(node.module).split("."), f"{alias.name}.py").exists()
-                    for base in (ROOT, SCRIPTS)
+                    for base in BASES
                 )
             )
         elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
@@ -136,7 +137,7 @@ def rules_with_script_and_environment() -> list[Any]:
             r"^(?=rule |checkpoint )", path.read_text(encoding="utf-8"), flags=re.M
         ):
             rule = re.match(r"(?:rule|checkpoint) (\w+)", block)
-            script = re.search(r'"[^"]*?(\w+)\.py"', block)
+            script = re.search(r'"\.\./([\w/]+)\.py"', block)
             environment = re.search(r'"[^"]*?(\w+)\.yaml"', block)
             if rule and script and environment:
                 found.append(pytest.param(script[1], environment[1], id=rule[1]))
@@ -145,6 +146,6 @@ def rules_with_script_and_environment() -> list[Any]:
 
 @pytest.mark.parametrize(("script", "environment"), rules_with_script_and_environment())
 def test_environment_holds_what_the_script_imports(script: str, environment: str) -> None:
-    needed = imported_at_load(SCRIPTS / f"{script}.py", set())
+    needed = imported_at_load(WORKFLOW / f"{script}.py", set())
     names = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in needed}
     assert names <= set(environment_pins(ROOT / "envs" / f"{environment}.yaml"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lcd_core.errors import InputError
-from lcd_core.simulator import (
+from simulation.simulator import (
     CATALOGUE,
     FEWEST_GENES,
     MOST_GENES,

@@ -15,9 +15,9 @@ rule predict_reference:
     params:
         n_cells=CFG.prediction.cells,
         seed=seed("predict"),
-        source=lambda wildcards: source(f"predict_{wildcards.method}"),
+        source=lambda wildcards: source(f"../methods/{wildcards.method}/predict"),
     script:
-        "../scripts/predict_{wildcards.method}.py"
+        "../methods/{wildcards.method}/predict.py"
 
 
 ruleorder: predict_lcd > predict_reference

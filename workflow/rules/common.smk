@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
-sys.path[:0] = [str(ROOT), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow")]
 
 from lcd_core.errors import InputError
 from pipeline.config import load_config

@@ -19,9 +19,9 @@ rule differential_expression:
     threads: CFG.threads.fit
     params:
         n_threads=CFG.threads.fit,
-        source=source("differential_expression"),
+        source=source("effects/differential_expression"),
     script:
-        "../scripts/differential_expression.py"
+        "../scripts/effects/differential_expression.py"
 
 
 rule estimate_effects:
@@ -43,9 +43,9 @@ rule estimate_effects:
         clipr=settings("clipr"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("estimate_effects"),
+        source=source("effects/estimate_effects"),
     script:
-        "../scripts/estimate_effects.py"
+        "../scripts/effects/estimate_effects.py"
 
 
 rule combine_effects:
@@ -58,9 +58,9 @@ rule combine_effects:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("combine_effects"),
+        source=source("effects/combine_effects"),
     script:
-        "../scripts/combine_effects.py"
+        "../scripts/effects/combine_effects.py"
 
 
 rule find_modules:
@@ -78,9 +78,9 @@ rule find_modules:
         "../../envs/core.yaml"
     params:
         **settings("modules"),
-        source=source("find_modules"),
+        source=source("effects/find_modules"),
     script:
-        "../scripts/find_modules.py"
+        "../scripts/effects/find_modules.py"
 
 
 rule download_gene_sets:
@@ -98,7 +98,7 @@ rule download_gene_sets:
         category="{category}",
         version="{version}",
     script:
-        "../scripts/download_gene_sets.py"
+        "../scripts/effects/download_gene_sets.py"
 
 
 rule enrich_modules:
@@ -117,9 +117,9 @@ rule enrich_modules:
     params:
         alpha=CFG.enrichment.alpha,
         top=CFG.enrichment.top_terms,
-        source=source("enrich_modules"),
+        source=source("effects/enrich_modules"),
     script:
-        "../scripts/enrich_modules.py"
+        "../scripts/effects/enrich_modules.py"
 
 
 rule export_effects:
@@ -136,9 +136,9 @@ rule export_effects:
         "../../envs/analysis.yaml"
     params:
         k=CFG.effects.edges,
-        source=source("export_effects"),
+        source=source("effects/export_effects"),
     script:
-        "../scripts/export_effects.py"
+        "../scripts/effects/export_effects.py"
 
 
 rule choose_held_out_causes:
@@ -154,9 +154,9 @@ rule choose_held_out_causes:
         k=CFG.effects.edges,
         n_folds=CFG.effects.held_out_folds,
         seed=seed("held_out_causes"),
-        source=source("choose_held_out_causes"),
+        source=source("effects/choose_held_out_causes"),
     script:
-        "../scripts/choose_held_out_causes.py"
+        "../scripts/effects/choose_held_out_causes.py"
 
 
 rule hold_out_causes:
@@ -174,9 +174,9 @@ rule hold_out_causes:
         "../../envs/core.yaml"
     params:
         number=lambda wildcards: int(wildcards.number),
-        source=source("hold_out_causes"),
+        source=source("effects/hold_out_causes"),
     script:
-        "../scripts/hold_out_causes.py"
+        "../scripts/effects/hold_out_causes.py"
 
 
 rule assemble_held_out_effects:
@@ -190,9 +190,9 @@ rule assemble_held_out_effects:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("assemble_held_out_effects"),
+        source=source("effects/assemble_held_out_effects"),
     script:
-        "../scripts/assemble_held_out_effects.py"
+        "../scripts/effects/assemble_held_out_effects.py"
 
 
 VALIDATION = dict(
@@ -200,7 +200,7 @@ VALIDATION = dict(
     alpha=CFG.effects.de_alpha,
     n_resamples=CFG.effects.resamples,
     seed=seed("validation"),
-    source=source("validate_edges"),
+    source=source("effects/validate_edges"),
 )
 
 
@@ -218,7 +218,7 @@ rule validate_edges:
     params:
         **VALIDATION,
     script:
-        "../scripts/validate_edges.py"
+        "../scripts/effects/validate_edges.py"
 
 
 use rule validate_edges as validate_held_out_edges with:
@@ -251,9 +251,9 @@ rule score_recovery:
     params:
         min_size=CFG.modules.min_size,
         threads=1,
-        source=source("score_recovery"),
+        source=source("effects/score_recovery"),
     script:
-        "../scripts/score_recovery.py"
+        "../scripts/effects/score_recovery.py"
 
 
 rule draw_effects_figures:
@@ -301,9 +301,9 @@ rule draw_effects_figures:
         alpha=CFG.effects.de_alpha,
         enrichment_alpha=CFG.enrichment.alpha,
         n_edges=CFG.effects.edges,
-        source=source("draw_effects_figures"),
+        source=source("effects/draw_effects_figures"),
     script:
-        "../scripts/draw_effects_figures.py"
+        "../scripts/effects/draw_effects_figures.py"
 
 
 rule write_effects_html:
@@ -327,9 +327,9 @@ rule write_effects_html:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("write_effects_html"),
+        source=source("effects/write_effects_html"),
     script:
-        "../scripts/write_effects_html.py"
+        "../scripts/effects/write_effects_html.py"
 
 
 rule draw_recovery_figure:
@@ -348,6 +348,6 @@ rule draw_recovery_figure:
     conda:
         "../../envs/figures.yaml"
     params:
-        source=source("draw_recovery_figure"),
+        source=source("effects/draw_recovery_figure"),
     script:
-        "../scripts/draw_recovery_figure.py"
+        "../scripts/effects/draw_recovery_figure.py"

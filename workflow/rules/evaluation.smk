@@ -12,9 +12,9 @@ rule test_differential_expression:
     conda:
         "../../envs/analysis.yaml"
     params:
-        source=source("test_differential_expression"),
+        source=source("benchmark/test_differential_expression"),
     script:
-        "../scripts/test_differential_expression.py"
+        "../scripts/benchmark/test_differential_expression.py"
 
 
 rule compute_metrics:
@@ -37,9 +37,9 @@ rule compute_metrics:
         fold="{fold}",
         seed=lambda wildcards: derive_seed(CFG.seed, CFG.run, wildcards.fold, "metrics"),
         threads=1,
-        source=source("compute_metrics"),
+        source=source("benchmark/compute_metrics"),
     script:
-        "../scripts/compute_metrics.py"
+        "../scripts/benchmark/compute_metrics.py"
 
 
 rule aggregate_metrics:
@@ -55,6 +55,6 @@ rule aggregate_metrics:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("aggregate_metrics"),
+        source=source("benchmark/aggregate_metrics"),
     script:
-        "../scripts/aggregate_metrics.py"
+        "../scripts/benchmark/aggregate_metrics.py"

@@ -51,9 +51,9 @@ rule draw_benchmark_figures:
         folds=FOLDS,
         shown_methods=SHOWN_METHODS,
         top_genes=CFG.evaluation.top_genes,
-        source=source("draw_benchmark_figures"),
+        source=source("benchmark/draw_benchmark_figures"),
     script:
-        "../scripts/draw_benchmark_figures.py"
+        "../scripts/benchmark/draw_benchmark_figures.py"
 
 
 rule draw_training_figures:
@@ -96,9 +96,9 @@ rule draw_training_figures:
         "../../envs/figures.yaml"
     params:
         folds=CHECKED,
-        source=source("draw_training_figures"),
+        source=source("../methods/lcd/draw_training_figures"),
     script:
-        "../scripts/draw_training_figures.py"
+        "../methods/lcd/draw_training_figures.py"
 
 
 rule write_tables_html:
@@ -124,6 +124,6 @@ rule write_tables_html:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("write_tables_html"),
+        source=source("benchmark/write_tables_html"),
     script:
-        "../scripts/write_tables_html.py"
+        "../scripts/benchmark/write_tables_html.py"

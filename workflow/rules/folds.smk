@@ -14,9 +14,9 @@ rule make_folds:
         **settings("folds", leave_out=("count",)),
         n_folds=CFG.folds.count,
         seed=seed("folds"),
-        source=source("make_folds"),
+        source=source("folds/make_folds"),
     script:
-        "../scripts/make_folds.py"
+        "../scripts/folds/make_folds.py"
 
 
 rule select_genes:
@@ -41,6 +41,6 @@ rule select_genes:
         fold="{fold}",
         n_genes=CFG.genes.count,
         markers_per_perturbation=CFG.genes.markers_per_perturbation,
-        source=source("select_genes"),
+        source=source("folds/select_genes"),
     script:
-        "../scripts/select_genes.py"
+        "../scripts/folds/select_genes.py"

@@ -20,9 +20,9 @@ rule fit_prior:
         seed=seed("prior"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("fit_prior"),
+        source=source("../methods/lcd/fit_prior"),
     script:
-        "../scripts/fit_prior.py"
+        "../methods/lcd/fit_prior.py"
 
 
 rule fit_drift:
@@ -49,9 +49,9 @@ rule fit_drift:
         seed=seed("drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("fit_drift"),
+        source=source("../methods/lcd/fit_drift"),
     script:
-        "../scripts/fit_drift.py"
+        "../methods/lcd/fit_drift.py"
 
 
 rule predict_lcd:
@@ -75,9 +75,9 @@ rule predict_lcd:
         seed=seed("predict_lcd"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("predict_lcd"),
+        source=source("../methods/lcd/predict"),
     script:
-        "../scripts/predict_lcd.py"
+        "../methods/lcd/predict.py"
 
 
 rule check_fits:
@@ -103,6 +103,6 @@ rule check_fits:
         seed=seed("check_fits"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("check_fits"),
+        source=source("../methods/lcd/check_fits"),
     script:
-        "../scripts/check_fits.py"
+        "../methods/lcd/check_fits.py"

@@ -47,9 +47,9 @@ rule make_linear_system:
         seed=linear_seed("linear_system"),
         sample_seed=linear_seed("linear_samples"),
         threads=1,
-        source=source("make_linear_system"),
+        source=source("linear_systems/make_linear_system"),
     script:
-        "../scripts/make_linear_system.py"
+        "../scripts/linear_systems/make_linear_system.py"
 
 
 rule fit_linear_drift:
@@ -74,9 +74,9 @@ rule fit_linear_drift:
         seed=seed("linear_drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("fit_linear_drift"),
+        source=source("linear_systems/fit_linear_drift"),
     script:
-        "../scripts/fit_linear_drift.py"
+        "../scripts/linear_systems/fit_linear_drift.py"
 
 
 rule score_linear_system:
@@ -101,9 +101,9 @@ rule score_linear_system:
         top_effects_per_gene=LINEAR.top_effects_per_gene,
         device=CFG.device,
         threads=CFG.threads.fit,
-        source=source("score_linear_system"),
+        source=source("linear_systems/score_linear_system"),
     script:
-        "../scripts/score_linear_system.py"
+        "../scripts/linear_systems/score_linear_system.py"
 
 
 rule aggregate_linear_systems:
@@ -122,9 +122,9 @@ rule aggregate_linear_systems:
     conda:
         "../../envs/core.yaml"
     params:
-        source=source("aggregate_linear_systems"),
+        source=source("linear_systems/aggregate_linear_systems"),
     script:
-        "../scripts/aggregate_linear_systems.py"
+        "../scripts/linear_systems/aggregate_linear_systems.py"
 
 
 rule draw_linear_figures:
@@ -172,6 +172,6 @@ rule draw_linear_figures:
         "../../envs/figures.yaml"
     params:
         threshold=LINEAR.threshold,
-        source=source("draw_linear_figures"),
+        source=source("linear_systems/draw_linear_figures"),
     script:
-        "../scripts/draw_linear_figures.py"
+        "../scripts/linear_systems/draw_linear_figures.py"

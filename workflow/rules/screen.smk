@@ -15,9 +15,9 @@ rule simulate_screen:
     params:
         **settings("simulation"),
         seed=seed("simulation"),
-        source=source("simulate_screen"),
+        source=source("screen/simulate_screen"),
     script:
-        "../scripts/simulate_screen.py"
+        "../scripts/screen/simulate_screen.py"
 
 
 rule download_screen:
@@ -34,7 +34,7 @@ rule download_screen:
         md5=CFG.screen.md5,
         sha256=CFG.screen.sha256,
     script:
-        "../scripts/download_screen.py"
+        "../scripts/screen/download_screen.py"
 
 
 rule import_screen:
@@ -50,9 +50,9 @@ rule import_screen:
         "../../envs/core.yaml"
     params:
         **settings("screen", leave_out=("kind", "path", "url", "size", "md5", "sha256")),
-        source=source("import_screen"),
+        source=source("screen/import_screen"),
     script:
-        "../scripts/import_screen.py"
+        "../scripts/screen/import_screen.py"
 
 
 rule filter_screen:
@@ -70,6 +70,6 @@ rule filter_screen:
         "../../envs/core.yaml"
     params:
         **settings("quality_control"),
-        source=source("filter_screen"),
+        source=source("screen/filter_screen"),
     script:
-        "../scripts/filter_screen.py"
+        "../scripts/screen/filter_screen.py"

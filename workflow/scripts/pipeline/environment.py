@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pipeline.sources import BASES
+
 
 def prepare_environment(root: str | Path, threads: int) -> None:
     """Let scripts find the code, fix their threads, and let idle threads sleep.
@@ -11,7 +13,7 @@ def prepare_environment(root: str | Path, threads: int) -> None:
     Snakefile is read again; they inherit what is set here. OpenMP threads that spin while they
     wait slow down the fits that run beside them.
     """
-    code = [str(root), str(Path(root) / "workflow" / "scripts")]
+    code = [str(Path(root) / base) for base in BASES]
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     others = [path for path in known if path not in code]
     os.environ["PYTHONPATH"] = os.pathsep.join([*code, *others])

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
-from pipeline.files import atomic
+from lcd_core.atomic import atomic
 from pipeline.looks import REFERENCES, in_order, kind, look
 
 WIDTH = 7.2

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.files import atomic
+from lcd_core.atomic import atomic
 
 STYLE = """
 body { font: 13px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222; margin: 20px; }

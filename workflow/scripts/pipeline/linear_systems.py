@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from lcd_core.files import load_tensors, save_tensors
-from lcd_core.linear_systems import LinearSystem
+from simulation.linear_systems import LinearSystem
 
 IDENTITY = ["structure", "genes", "percent", "n_perturbed", "system", "sigma"]
 """Columns that say which system a row of a table is about."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
-from pipeline.files import atomic
 
 CONTROL = "control"
 SEPARATOR = "+"

@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-LOCAL_PACKAGES = {"lcd_core": "lcd_core", "pipeline": "workflow/scripts/pipeline"}
+BASES = ("", "workflow/scripts", "workflow")
+"""Folders of the project in which its packages are looked for, as on the import path of a job."""
 
 
 def source_hash(root: str | Path, script: str) -> str:
@@ -15,8 +16,9 @@ def source_hash(root: str | Path, script: str) -> str:
     The content counts, not the modification time: touching a file or switching branches and back
     changes nothing.
     """
+    root = Path(root).resolve()
     digest = blake2b(digest_size=8)
-    for path in sorted(_closure(Path(root), Path(root) / script)):
+    for path in sorted(_closure(root, (root / script).resolve())):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -37,13 +39,12 @@ def _closure(root: Path, start: Path) -> set[Path]:
 def _local_imports(root: Path, path: Path) -> list[Path]:
     files = []
     for module in _imported_modules(ast.parse(path.read_bytes())):
-        package, _, rest = module.partition(".")
-        if package not in LOCAL_PACKAGES:
-            continue
-        folder = root / LOCAL_PACKAGES[package]
-        files.append(folder / "__init__.py")
-        if rest and (folder / f"{rest}.py").exists():
-            files.append(folder / f"{rest}.py")
+        parts = module.split(".")
+        for base in BASES:
+            for length in range(1, len(parts) + 1):
+                place = root.joinpath(base, *parts[:length])
+                own = (place.with_suffix(".py"), place / "__init__.py")
+                files += [file for file in own if file.is_file()]
     return files
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.files import atomic
+from lcd_core.atomic import atomic
 
 
 def write_tsv(frame: pd.DataFrame, path: str | Path) -> None:

@@ -1,0 +1,132 @@
+"""Compare the cells that one method predicts with the held-out cells of a fold."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.metrics import check_metric_names, score
+from lcd_core.errors import InputError
+from pipeline.predictions import (
+    LAYER,
+    draw_rows,
+    labels_of,
+    mean_expression,
+    read_prediction,
+)
+from pipeline.screen import CONTROL, lognorm, read_screen, targets_of
+from pipeline.tables import read_tsv, write_tsv
+
+SIGNIFICANT = 0.05
+"""Adjusted P value below which a gene counts as differentially expressed."""
+
+
+def read_differential_expression(
+    path: str, genes: pd.Index, perturbations: NDArray[np.str_]
+) -> dict[str, pd.DataFrame]:
+    """Read the table, for each perturbation one row per gene in the order of the fold."""
+    table = read_tsv(path, dtype={"perturbation": str, "gene": str})
+    missing = sorted(set(perturbations) - set(table["perturbation"]))
+    if missing:
+        raise InputError(
+            "held-out perturbations are missing", where=f"{path}, perturbation", found=missing
+        )
+    results = {}
+    for name in perturbations:
+        own = table[table["perturbation"] == name].set_index("gene")
+        if own.index.has_duplicates or set(own.index) != set(genes):
+            raise InputError(
+                f"{name} needs one row for each gene of the fold",
+                where=f"{path}, gene",
+                found=own.index.symmetric_difference(genes).union(
+                    own.index[own.index.duplicated()]
+                ),
+            )
+        results[name] = own.loc[genes]
+    return results
+
+
+def main(
+    *,
+    train: str,
+    test: str,
+    prediction: str,
+    differential_expression: str,
+    metrics_table: str,
+    metrics: list[str],
+    top_genes: int,
+    max_cells: int | None,
+    method: str,
+    fold: str,
+    seed: int,
+) -> None:
+    """Write one row per perturbation and metric.
+
+    An observed cell whose name occurs in the prediction is left out of what is compared. Of either
+    side at most ``max_cells`` cells are drawn (all if it is None).
+    """
+    check_metric_names(metrics)
+    trained, observed = read_screen(train), read_screen(test)
+    genes = trained.var_names
+    if not observed.var_names.equals(genes):
+        raise InputError("genes differ from those of the training cells", where=test)
+    if not 1 <= top_genes <= len(genes):
+        raise InputError(
+            "the number of top genes must lie between 1 and the number of genes",
+            where="top_genes",
+            found=f"{top_genes}, {len(genes)} genes",
+        )
+    labels = labels_of(observed)
+    perturbations = np.unique(labels)
+    predicted = read_prediction(prediction, genes, perturbations.tolist())
+    predicted_labels = labels_of(predicted)
+    tests = read_differential_expression(differential_expression, genes, perturbations)
+    means = mean_expression(trained)
+    control_mean = means.loc[CONTROL].to_numpy()
+    training_mean = means.drop(index=CONTROL).mean().to_numpy()
+    comparable = ~observed.obs_names.isin(predicted.obs_names)
+
+    rows = []
+    for name in perturbations:
+        left = np.flatnonzero((labels == name) & comparable)
+        if len(left) < 2:
+            raise InputError(
+                "fewer than two observed cells are left to compare with",
+                where=f"{test}, obs['perturbation']",
+                found=f"{name}: {len(left)} cells",
+            )
+        right = np.flatnonzero(predicted_labels == name)
+        if max_cells is not None:
+            left = draw_rows(left, max_cells, seed, f"observed {name}")
+            right = draw_rows(right, max_cells, seed, f"predicted {name}")
+        values = score(
+            predicted.layers[LAYER][right],
+            lognorm(observed.X[left]),
+            control_mean,
+            training_mean,
+            np.argsort(tests[name]["rank"].to_numpy(), kind="stable")[:top_genes],
+            metrics,
+            (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
+        )
+        targets = targets_of(name)
+        common = {
+            "fold": fold,
+            "method": method,
+            "perturbation": name,
+            "n_targets": len(targets),
+            "singles_measured": sum(target in means.index for target in targets),
+        }
+        rows += [
+            common
+            | {"metric": metric, "value": value, "n_predicted": len(right), "n_observed": len(left)}
+            for metric, value in values.items()
+        ]
+    write_tsv(pd.DataFrame(rows), metrics_table)
+    logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

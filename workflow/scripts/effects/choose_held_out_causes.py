@@ -1,0 +1,57 @@
+"""Choose the causes whose edges are validated by models that never saw them perturbed."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from evaluation.edges import strongest_edges
+from lcd_core.errors import InputError
+from pipeline.effects import read_effects
+from pipeline.tables import write_tsv
+
+
+def main(*, effects: str, causes: str, k: int, n_folds: int, seed: int) -> None:
+    """Draw the causes of the ``k`` strongest edges into folds.
+
+    Parameters
+    ----------
+    effects
+        Effects (h5ad, causes x effects) of the models of all conditions.
+    causes
+        TSV to write: ``cause``, ``fold`` (1, 2, ...), ``edges`` (of the k strongest, from it).
+    k
+        Edges from perturbed causes whose causes are held out; self-effects do not count.
+    n_folds
+        Folds, equal in size to within one.
+    seed
+        Decides the draw.
+    """
+    matrix = read_effects(effects)
+    perturbed = matrix.obs["perturbed"].to_numpy(dtype=bool)
+    eligible = np.tile(perturbed, (matrix.n_vars, 1))
+    top = strongest_edges(
+        matrix.X.T,
+        k,
+        causes=matrix.var_names.get_indexer(matrix.obs_names),
+        eligible=eligible,
+    )
+    chosen, counts = np.unique(matrix.obs_names[top.cause].to_numpy(dtype=str), return_counts=True)
+    if len(chosen) < n_folds:
+        raise InputError(
+            f"the {k} strongest edges come from fewer perturbed causes than there are folds",
+            where="effects.held_out_folds",
+            found=f"{n_folds} folds, causes {', '.join(chosen) or 'none'}",
+            remedy="lower effects.held_out_folds (0 leaves this validation out) or raise "
+            "effects.edges",
+        )
+    fold = np.empty(len(chosen), dtype=int)
+    fold[np.random.default_rng(seed).permutation(len(chosen))] = np.arange(len(chosen)) % n_folds
+    logging.info("%d causes of the %d strongest edges in %d folds", len(chosen), k, n_folds)
+    write_tsv(pd.DataFrame({"cause": chosen, "fold": fold + 1, "edges": counts}), causes)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

@@ -1,0 +1,1 @@
+"""Scores of predictions, effects, modules and edges, of arrays and cells."""

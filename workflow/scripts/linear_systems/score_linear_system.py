@@ -1,0 +1,125 @@
+"""Effects of a linear system by LCD-CLIPR and by comparators, scored against the truth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from evaluation.effect_scores import score_effects
+from lcd_core.files import save_tensors
+from lcd_core.model import LCD
+from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
+from pipeline.devices import choose_device
+from pipeline.linear_systems import draw_samples, identity, read_system
+from pipeline.tables import write_tsv
+from simulation.linear_systems import LinearSystem, ReferenceEstimate, reference_estimates
+
+LCD_CLIPR = "lcd_clipr"
+
+
+def main(
+    *,
+    system: str,
+    model: str,
+    scores: str,
+    responses: str,
+    effects: str,
+    effects_metadata: str,
+    clipr: dict[str, Any],
+    threshold: float,
+    top_effects_per_gene: Sequence[int],
+    device: str,
+) -> None:
+    """Write effects, responses and scores of one system.
+
+    Parameters
+    ----------
+    system, model
+        ``system.safetensors`` and ``model.safetensors``.
+    scores
+        TSV, one row per estimator and metric.
+    responses
+        TSV, one row per condition: convergence, and whether it entered the estimate.
+    effects, effects_metadata
+        ``effects.safetensors`` with the estimate and what it was solved from, and the JSON file
+        beside it.
+    clipr
+        Section `clipr` of the configuration.
+    threshold, top_effects_per_gene
+        See :func:`evaluation.effect_scores.score_effects`; k is so many times the number of genes.
+    """
+    truth, description = read_system(system)
+    fit = LCD.load(Path(model).parent, choose_device(device))
+    # in double precision the responses cost little beside the training, and their residuals are
+    # those of the drift instead of the arithmetic's
+    drift = fit.drift.double()
+    membership = torch.eye(len(fit.targets))
+    warn_of_small_embedding(fit, len(membership))
+    linear = linearise(drift, membership, fit.transform.to("cpu").units, fit.targets, clipr)
+
+    samples = draw_samples(truth, description)
+    estimates = [ReferenceEstimate(LCD_CLIPR, linear.estimate.effects, False, False)]
+    estimates += reference_estimates(truth, samples)
+    own = identity(truth, description)
+    ks = [each * len(truth.effects) for each in top_effects_per_gene]
+    table = pd.concat([score_table(estimate, truth, threshold, ks) for estimate in estimates])
+    write_tsv(labelled(table, own), scores)
+    write_tsv(labelled(linear.table(), own), responses)
+    write_effects(linear, Path(effects))
+
+
+def score_table(
+    estimate: ReferenceEstimate, truth: LinearSystem, threshold: float, ks: Sequence[int]
+) -> pd.DataFrame:
+    """Scores of one estimator, a row per metric; ``pearson@100`` becomes ``pearson@k``, k 100."""
+    rows = []
+    for name, value in score_effects(estimate.effects, truth.effects, threshold, ks).items():
+        metric, at, k = name.partition("@")
+        rows.append(
+            {
+                "estimator": estimate.name,
+                "knows_targets": estimate.knows_targets,
+                "knows_truth": estimate.knows_truth,
+                "metric": f"{metric}@k" if at else metric,
+                "k": int(k) if at else pd.NA,
+                "value": value,
+            }
+        )
+    return pd.DataFrame(rows).astype({"k": "Int64"})
+
+
+def labelled(table: pd.DataFrame, own: dict[str, Any]) -> pd.DataFrame:
+    """Say in every row which system it is about."""
+    return pd.concat([pd.DataFrame(own, index=table.index), table], axis=1)
+
+
+def write_effects(linear: Linearisation, path: Path) -> None:
+    """Write the estimate with the responses it was solved from, float64."""
+    arrays = {
+        "effects": linear.estimate.effects,
+        "initial": linear.initial[:, 1:],
+        "limits": linear.responses.limits[:, 1:],
+        "control_limit": linear.responses.limits[:, 0],
+        "origin": linear.origin,
+        "bias": linear.bias,
+        "shifts": linear.shifts,
+    }
+    metadata = {
+        "perturbations": linear.names[1:],
+        "used": linear.used[1:].tolist(),
+        "alpha": linear.alpha,
+        "ridge": linear.estimate.ridge,
+        "rank": linear.estimate.rank,
+        "full_rank": linear.estimate.full_rank,
+    }
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(own)) for name, own in arrays.items()}
+    save_tensors(path.parent, path.stem, tensors, metadata)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

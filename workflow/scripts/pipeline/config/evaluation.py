@@ -1,0 +1,70 @@
+"""Section `evaluation`."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+)
+
+from pipeline.config.schema import METHODS, PIPELINE, Section, distinct, key
+
+MetricName = Literal[
+    "mmd_top_de",
+    "mmd_all",
+    "rmse_top_de",
+    "pearson_mean",
+    "pearson_delta",
+    "pearson_delta_relative",
+    "energy_distance_top_de",
+    "energy_distance_all",
+    "wasserstein1_top_de",
+    "wasserstein1_all",
+    "de_auroc",
+    "de_ap",
+]
+
+
+class Evaluation(Section):
+    """How predictions are compared with the held-out cells."""
+
+    metrics: Annotated[tuple[MetricName, ...], Field(strict=False), BeforeValidator(distinct)] = (
+        key(
+            (
+                "mmd_top_de",
+                "mmd_all",
+                "rmse_top_de",
+                "pearson_mean",
+                "pearson_delta",
+                "pearson_delta_relative",
+                "energy_distance_top_de",
+                "wasserstein1_top_de",
+                "wasserstein1_all",
+            ),
+            "Metrics to compute; `top_de` are the differentially expressed genes, `delta` changes "
+            "from control.",
+            source=f"{METHODS}; {PIPELINE}",
+            min_length=1,
+        )
+    )
+    top_genes: int = key(
+        20,
+        "Differentially expressed genes that the `top_de` metrics compare.",
+        source=f"{METHODS} (20)",
+        unit="genes",
+        ge=1,
+    )
+    max_cells: int | None = key(
+        None,
+        "Cells compared at most on either side, drawn at random; null compares all.",
+        source=PIPELINE,
+        unit="cells",
+        ge=2,
+    )
+    check_cells: int = key(
+        200,
+        "Cells generated for each training condition to check the fits of prior and drift.",
+        source=PIPELINE,
+        unit="cells",
+        ge=2,
+    )

@@ -1,0 +1,54 @@
+"""Section `modules`."""
+
+from typing import Literal
+
+from pydantic import (
+    model_validator,
+)
+
+from pipeline.config.schema import METHODS, PIPELINE, Names, Section, contradiction, key
+
+
+class Modules(Section):
+    """Gene modules: average linkage of graph distances of the effects, cut into clusters."""
+
+    cut: Literal["markers", "height", "number"] = key(
+        "markers",
+        "Where the tree is cut: at the lowest height that puts all `markers` into one cluster, at "
+        "a `height`, or into a `number` of clusters.",
+        source=f"{METHODS} (markers)",
+    )
+    markers: Names = key(
+        ("RPL*", "RPS*"),
+        "Names of genes, or patterns, that belong together.",
+        source=f"{METHODS} (ribosomal protein genes)",
+    )
+    height: float | None = key(
+        None, "Height of the cut, in inverse units of the effects.", source=PIPELINE, gt=0
+    )
+    number: int | None = key(
+        None,
+        "Clusters, counted before small ones are dropped.",
+        source=PIPELINE,
+        unit="clusters",
+        ge=1,
+    )
+    min_size: int = key(
+        5, "Clusters of fewer genes are dropped.", source=f"{METHODS} (5)", unit="genes", ge=1
+    )
+
+    @model_validator(mode="after")
+    def _cut_is_given(self) -> "Modules":
+        missing = {
+            "markers": not self.markers,
+            "height": self.height is None,
+            "number": self.number is None,
+        }
+        if missing[self.cut]:
+            raise contradiction(
+                f"modules.{self.cut}",
+                f"modules.cut is {self.cut}, but modules.{self.cut} is not given",
+                "null" if self.cut != "markers" else "[]",
+                f"give modules.{self.cut}, or another modules.cut",
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Systems with a known truth: a mechanistic screen and linear systems."""
