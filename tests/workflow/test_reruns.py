@@ -99,7 +99,7 @@ def test_edited_code_makes_stale_what_uses_it_until_the_edit_is_undone(tiny_copy
 
 
 def test_an_edited_script_makes_its_rule_stale(tiny_copy) -> None:
-    append(tiny_copy, "workflow/scripts/test_differential_expression.py", "# edited\n")
+    append(tiny_copy, "workflow/scripts/benchmark/test_differential_expression.py", "# edited\n")
     stale = tiny_copy.plan("all")
     assert {Job("test_differential_expression", f"fold={fold}") for fold in (1, 2)} < stale
     assert rules(stale).isdisjoint({"select_genes", "fit_prior", "fit_drift", "predict_lcd"})
