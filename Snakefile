@@ -25,10 +25,10 @@ pathvars:
 
 include: "workflow/rules/screen.smk"
 include: "workflow/rules/folds.smk"
-include: "workflow/rules/lcd.smk"
+include: "workflow/rules/methods.smk"
+include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/tuning.smk"
 include: "workflow/rules/effects.smk"
-include: "workflow/rules/baselines.smk"
-include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
 

@@ -18,7 +18,7 @@ from lcd_core.errors import InputError
 from lcd_core.sampling import PRESETS
 from lcd_core.score_matching import DRAWS
 from lcd_core.states import TRANSFORMS
-from pipeline.config import Config, load_config
+from pipeline.config.config import Config, load_config
 from pipeline.config.document import documented, main, schema_text, sections
 from pipeline.config.sampling import SAMPLER_PRESETS
 from simulation.linear_systems import MODEL_SIGMA, STRUCTURES

@@ -22,7 +22,7 @@ from lcd_core.errors import InputError
 from lcd_core.model import LCD
 from lcd_core.states import StateTransform
 from pipeline.clipr import warn_of_small_embedding
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.effects import read_effects
 from pipeline.screen import read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv

@@ -28,7 +28,7 @@ from linear_systems import (
     score_linear_system,
 )
 from pipeline.clipr import linearise, nearest_level
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.linear_systems import IDENTITY, draw_samples, read_system
 from pipeline.tables import read_tsv
 from simulation.linear_systems import LinearDrift, random_linear_system

@@ -35,7 +35,7 @@ from methods.ceiling import predict as predict_ceiling
 from methods.lcd import check_fits, fit_drift, fit_prior
 from methods.lcd import predict as predict_lcd
 from methods.salt import predict as predict_salt
-from pipeline.config import Clipr, load_config
+from pipeline.config.config import Clipr, load_config
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv

@@ -7,15 +7,26 @@ ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow")]
 
 from lcd_core.errors import InputError
-from pipeline.config import load_config
+from pipeline.config.config import load_config
+from pipeline.config.methods import TUNED
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
+from pipeline.methods import (
+    FOLD_FILES,
+    HELD_OUT_FILES,
+    arguments_of,
+    provided_before,
+    script_of,
+)
 from pipeline.seeds import derive_seed
+from pipeline.plan import VARIANT, Fit, Plan, Variant
 from pipeline.sources import source_hash
 from snakemake.exceptions import WorkflowError
 
 try:
-    CFG = load_config(config, ", ".join(map(str, workflow.configfiles)) or "configuration")
+    CONFIG_FILE = ", ".join(map(str, workflow.configfiles)) or "configuration"
+    CFG = load_config(config, CONFIG_FILE)
+    PLAN = Plan(CFG, CONFIG_FILE)
     for folder in (".snakemake", f"results/{CFG.run}", f"logs/{CFG.run}"):
         require_writable(folder)  # Snakemake would end in a traceback
 except InputError as error:
@@ -23,26 +34,33 @@ except InputError as error:
 
 prepare_environment(ROOT, CFG.threads.fit)
 
-FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
-METHODS = list(CFG.prediction.methods)
-ALL = "all"  # the fold that trains on every condition
+RESULTS = f"results/{CFG.run}"
 
-# Folds whose fits are checked against their training cells.
-CHECKED = (FOLDS if "benchmark" in CFG.analyses else []) + (
-    [ALL] if "effects" in CFG.analyses else []
-)
+# Names of folds. A fold says what is trained on and held out; nothing reads its name.
+FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
+TUNING = "tuning"
+ALL = "all"
+CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
+SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
 
 
 wildcard_constraints:
-    fold=f"[0-9]+|tuning|{ALL}|{ALL}_seed[0-9]+|causes_[0-9]+",
-    method="|".join(METHODS),
+    fold="|".join([*SELECTED, *CAUSE_FOLDS]),
+    method="|".join([*PLAN.methods, *CFG.methods.own]),
+    variant=VARIANT,
 
 
-def seed(*purpose):
-    """Seed of a job: depends on the root seed, the run, the fold and the purpose only."""
+def seed(purpose, **labels):
+    """Seed of a job: depends on the root seed, the run, the job's wildcards and the purpose.
+
+    Variants of one seed share their draws, so that they differ by their settings alone.
+    """
 
     def from_wildcards(wildcards):
-        return derive_seed(CFG.seed, CFG.run, *wildcards, *purpose)
+        own = dict(wildcards.items()) | labels
+        if "variant" in own:
+            own["variant"] = Variant.parse(own["variant"]).seed
+        return derive_seed(CFG.seed, run=CFG.run, purpose=purpose, **own)
 
     return from_wildcards
 
@@ -51,49 +69,6 @@ def settings(section, *, leave_out=()):
     """Plain values of a section of the configuration, in the order of the schema."""
     values = getattr(CFG, section).model_dump(mode="json")
     return {key: value for key, value in values.items() if key not in leave_out}
-
-
-NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterization")
-LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
-
-
-def drift_settings(part, section="drift"):
-    """Settings of the drift's `network`, of its noise `levels`, or of its `training`."""
-    values = settings(section)
-    if part == "network":
-        return {key: values[key] for key in NETWORK}
-    if part == "levels":
-        return {argument: values[key] for key, argument in LEVELS.items()}
-    return settings(section, leave_out=(*NETWORK, *LEVELS))
-
-
-def state_settings(wildcards):
-    """Coordinates in which the drift of a fold is learned; fits for effects may have their own."""
-    values = settings("states")
-    if wildcards.fold.startswith((ALL, "causes_")):
-        own = settings("effects")
-        values |= {key: own[key] for key in values if own.get(key) is not None}
-    return values
-
-
-def linear_training(wildcards):
-    """Settings of the training on a linear system, which takes longer for large ones."""
-    values = drift_settings("training", "linear_drift")
-    del values["scaling"]
-    steps = values.pop("steps_from_1000_genes")
-    if steps is not None and int(wildcards.genes) >= 1000:
-        values["steps"] = steps
-    return values
-
-
-def linear_seed(purpose):
-    """Seed that linear systems share which differ in their perturbed genes alone."""
-
-    def from_wildcards(wildcards):
-        which = (wildcards.structure, wildcards.genes, wildcards.system)
-        return derive_seed(CFG.seed, CFG.run, *which, purpose)
-
-    return from_wildcards
 
 
 def source(script):
@@ -110,59 +85,76 @@ def raw_screen(wildcards):
     return CFG.screen.path
 
 
-def data_fold(wildcards):
-    """The fold with the data of a fit: fits of several seeds share those of all conditions."""
-    return ALL if wildcards.fold.startswith(f"{ALL}_seed") else wildcards.fold
+def output_of(method, program, argument, fold, variant):
+    """A file of a method's program, from the variant that runs it for all that agree with it."""
+    own = PLAN.methods[method]
+    step = own.program(program)
+    owner = PLAN.owner(own, Variant.parse(str(variant)), step)
+    return f"{RESULTS}/folds/{fold}/{method}/{owner}/{step.outputs[argument]}"
 
 
-def training_cells(wildcards):
-    """The cells that a fit is trained on."""
-    return f"results/{CFG.run}/folds/{data_fold(wildcards)}/train.h5ad"
+def outputs_of(fit, fold):
+    """All files of a fit."""
+    return [
+        output_of(fit.method, program.script, argument, fold, fit.variant)
+        for program in PLAN.methods[fit.method].programs
+        for argument in program.outputs
+    ]
 
 
-def names_to_predict(wildcards):
-    """The names of the perturbations that a fit does not see."""
-    return f"results/{CFG.run}/folds/{data_fold(wildcards)}/test_perturbations.txt"
-
-
-def table_of_folds(wildcards):
-    """The table that says what a fold trains on; all conditions need none."""
-    return [] if wildcards.fold == ALL else f"results/{CFG.run}/folds/folds.tsv"
-
-
-def reference_inputs(wildcards):
-    """Training cells and names; the ceiling alone, which is no method, sees the held-out cells."""
-    folder = f"results/{CFG.run}/folds/{wildcards.fold}"
-    files = {
-        "train": f"{folder}/train.h5ad",
-        "test_perturbations": f"{folder}/test_perturbations.txt",
-    }
-    if wildcards.method == "ceiling":
-        files["test"] = f"{folder}/test.h5ad"
-    return files
+def prediction_of(fold, method, variant):
+    """The prediction of a method, or the file with one made elsewhere."""
+    own = PLAN.own_prediction(method)
+    if own is None:
+        last = [p for p in PLAN.methods[method].programs if "prediction" in p.outputs][-1]
+        return output_of(method, last.script, "prediction", fold, variant)
+    path = own.predictions.replace("{fold}", fold)
+    if not Path(path).exists():
+        error = InputError(
+            "there is no such prediction",
+            where=f"{CONFIG_FILE}, methods.{method}.predictions",
+            found=path,
+            remedy=f"make it from train.h5ad and test_perturbations.txt in "
+            f"{RESULTS}/folds/{fold}/data, which `snakemake {RESULTS}/folds/{fold}/data/train.h5ad` "
+            f"makes; {{fold}} stands for the folds {', '.join(FOLDS)}",
+        )
+        raise WorkflowError(str(error))
+    return path
 
 
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []
     if "benchmark" in CFG.analyses:
+        registered = [fit for fit in PLAN.benchmark if fit.method in PLAN.methods]
         files += [
             *rules.aggregate_metrics.output,
-            collect(rules.compute_metrics.output, fold=FOLDS, method=METHODS),
+            [metrics_of(fold, fit) for fit in PLAN.benchmark for fold in FOLDS],
+            [outputs_of(fit, fold) for fit in registered for fold in FOLDS],
             *rules.draw_benchmark_figures.output,
             *rules.write_tables_html.output,
         ]
-    if CHECKED:
+        if PLAN.tuned:
+            files += rules.collect_winners.output
+    if LCD_FITS:
+        checks = PLAN.methods[LCD].program("check_fits").outputs
         files += [
-            collect(rules.check_fits.output, fold=CHECKED),
             *rules.draw_training_figures.output,
+            [
+                output_of(LCD, "check_fits", argument, *fit)
+                for fit in LCD_FITS
+                for argument in checks
+            ],
         ]
     if "effects" in CFG.analyses:
         # Fits are asked for by name, so that a deleted one is made again.
-        fits = [*SEED_FITS, *CAUSE_FOLDS]
         files += [
-            collect(rules.fit_drift.output, fold=fits),
-            collect(rules.estimate_effects.output, fold=fits),
+            [
+                output_of(LCD, "fit_drift", argument, *fit)
+                for fit in EFFECT_FITS
+                for argument in ("model", "training_log")
+            ],
+            collect(rules.estimate_effects.output, zip, **EFFECT_FITS_BY_NAME),
             *rules.export_effects.output,
             *rules.find_modules.output,
             *rules.validate_edges.output,

@@ -1,41 +1,31 @@
 """Causal effects among the genes of a screen: CLIPR, modules, gene sets, validation."""
 
 EFFECTS = "<results>/effects"
-SEED_FITS = [ALL, *(f"{ALL}_seed{number}" for number in range(2, CFG.effects.seeds + 1))]
-CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
-
-
-rule differential_expression:
-    input:
-        screen=f"<results>/folds/{ALL}/train.h5ad",
-    output:
-        table=f"{EFFECTS}/differential_expression.tsv",
-    log:
-        "<logs>/effects/differential_expression.log",
-    benchmark:
-        "<benchmarks>/effects/differential_expression.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    threads: CFG.threads.fit
-    params:
-        n_threads=CFG.threads.fit,
-        source=source("effects/differential_expression"),
-    script:
-        "../scripts/effects/differential_expression.py"
+LCD = "lcd"  # the method whose drift is linearised
+EFFECT_VARIANTS = PLAN.seeds_of_effects()
+EFFECT_FITS = [(ALL, variant) for variant in EFFECT_VARIANTS] + [
+    (fold, EFFECT_VARIANTS[0]) for fold in CAUSE_FOLDS
+]
+EFFECT_FITS_BY_NAME = {
+    "fold": [fold for fold, _ in EFFECT_FITS],
+    "variant": [str(variant) for _, variant in EFFECT_FITS],
+}
+FIT_EFFECTS = f"<results>/folds/{{fold}}/{LCD}/{{variant}}/effects"
+SEED_EFFECTS = expand(f"{FIT_EFFECTS}/effects.h5ad", fold=ALL, variant=map(str, EFFECT_VARIANTS))
 
 
 rule estimate_effects:
     input:
-        train=training_cells,
-        model="<results>/folds/{fold}/model/model.safetensors",
+        train="<results>/folds/{fold}/data/train.h5ad",
+        model=lambda wildcards: output_of(LCD, "fit_drift", "model", **wildcards),
     output:
-        effects=f"{EFFECTS}/fits/{{fold}}/effects.h5ad",
-        responses=f"{EFFECTS}/fits/{{fold}}/responses.h5ad",
-        table=f"{EFFECTS}/fits/{{fold}}/responses.tsv",
+        effects=f"{FIT_EFFECTS}/effects.h5ad",
+        responses=f"{FIT_EFFECTS}/responses.h5ad",
+        table=f"{FIT_EFFECTS}/responses.tsv",
     log:
-        "<logs>/{fold}/estimate_effects.log",
+        f"<logs>/folds/{{fold}}/{LCD}/{{variant}}/estimate_effects.log",
     benchmark:
-        "<benchmarks>/{fold}/estimate_effects.tsv"
+        f"<benchmarks>/folds/{{fold}}/{LCD}/{{variant}}/estimate_effects.tsv"
     conda:
         "../../envs/core.yaml"
     threads: CFG.threads.fit
@@ -50,7 +40,7 @@ rule estimate_effects:
 
 rule combine_effects:
     input:
-        fits=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=SEED_FITS),
+        fits=SEED_EFFECTS,
     output:
         ensemble=f"{EFFECTS}/ensemble.h5ad",
     log:
@@ -152,7 +142,7 @@ rule choose_held_out_causes:
         "../../envs/core.yaml"
     params:
         k=CFG.effects.edges,
-        n_folds=CFG.effects.held_out_folds,
+        folds=CAUSE_FOLDS,
         seed=seed("held_out_causes"),
         source=source("effects/choose_held_out_causes"),
     script:
@@ -161,19 +151,19 @@ rule choose_held_out_causes:
 
 rule hold_out_causes:
     input:
-        train=f"<results>/folds/{ALL}/train.h5ad",
+        train=f"<results>/folds/{ALL}/data/train.h5ad",
         causes=f"{EFFECTS}/held_out/causes.tsv",
     output:
-        held_out_train="<results>/folds/causes_{number}/train.h5ad",
-        held_out="<results>/folds/causes_{number}/test_perturbations.txt",
+        held_out_train="<results>/folds/{fold}/data/train.h5ad",
+        held_out="<results>/folds/{fold}/data/test_perturbations.txt",
     log:
-        "<logs>/causes_{number}/hold_out_causes.log",
+        "<logs>/folds/{fold}/hold_out_causes.log",
     wildcard_constraints:
-        number="[0-9]+",
+        fold="|".join(CAUSE_FOLDS) or "(?!)",
     conda:
         "../../envs/core.yaml"
     params:
-        number=lambda wildcards: int(wildcards.number),
+        fold="{fold}",
         source=source("effects/hold_out_causes"),
     script:
         "../scripts/effects/hold_out_causes.py"
@@ -182,7 +172,9 @@ rule hold_out_causes:
 rule assemble_held_out_effects:
     input:
         causes=f"{EFFECTS}/held_out/causes.tsv",
-        fits=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=CAUSE_FOLDS),
+        fits=expand(
+            f"{FIT_EFFECTS}/effects.h5ad", fold=CAUSE_FOLDS, variant=str(EFFECT_VARIANTS[0])
+        ),
     output:
         effects=f"{EFFECTS}/held_out/effects.h5ad",
     log:
@@ -190,6 +182,7 @@ rule assemble_held_out_effects:
     conda:
         "../../envs/core.yaml"
     params:
+        folds=CAUSE_FOLDS,
         source=source("effects/assemble_held_out_effects"),
     script:
         "../scripts/effects/assemble_held_out_effects.py"
@@ -207,7 +200,7 @@ VALIDATION = dict(
 rule validate_edges:
     input:
         effects=f"{EFFECTS}/ensemble.h5ad",
-        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+        differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
     output:
         edges=f"{EFFECTS}/validated_edges.tsv",
         validation=f"{EFFECTS}/validation.tsv",
@@ -224,7 +217,7 @@ rule validate_edges:
 use rule validate_edges as validate_held_out_edges with:
     input:
         effects=f"{EFFECTS}/held_out/effects.h5ad",
-        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+        differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
     output:
         edges=f"{EFFECTS}/held_out/validated_edges.tsv",
         validation=f"{EFFECTS}/held_out/validation.tsv",
@@ -235,12 +228,12 @@ use rule validate_edges as validate_held_out_edges with:
 rule score_recovery:
     input:
         effects=f"{EFFECTS}/ensemble.h5ad",
-        seed_effects=expand(f"{EFFECTS}/fits/{{fold}}/effects.h5ad", fold=SEED_FITS),
+        seed_effects=SEED_EFFECTS,
         true_effects="<results>/simulation/effects.tsv",
         true_modules="<results>/simulation/modules.gmt",
         membership=f"{EFFECTS}/modules.tsv",
-        differential_expression=f"{EFFECTS}/differential_expression.tsv",
-        train=f"<results>/folds/{ALL}/train.h5ad",
+        differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
+        train=f"<results>/folds/{ALL}/data/train.h5ad",
     output:
         recovery=f"{EFFECTS}/recovery.tsv",
         curve=f"{EFFECTS}/recovery_curve.tsv",
@@ -260,7 +253,7 @@ rule draw_effects_figures:
     input:
         effects=f"{EFFECTS}/effects.h5ad",
         order=f"{EFFECTS}/order.tsv",
-        differential_expression=f"{EFFECTS}/differential_expression.tsv",
+        differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
         validation=f"{EFFECTS}/validation.tsv",
         validated_edges=f"{EFFECTS}/validated_edges.tsv",
         edges=f"{EFFECTS}/edges.tsv",

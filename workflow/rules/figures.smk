@@ -1,21 +1,21 @@
 """Figures and tables of the report."""
 
+IN_BENCHMARK = "benchmark" in CFG.analyses
+
 # Methods whose predicted cells are shown gene by gene.
-SHOWN_METHODS = [method for method in ("salt", "lcd") if method in METHODS]
+SHOWN = PLAN.shown if IN_BENCHMARK else []
 
 
 rule draw_benchmark_figures:
     input:
         metrics="<results>/benchmark/metrics.tsv",
         win_rates="<results>/benchmark/win_rates.tsv",
-        train=expand("<results>/folds/{fold}/train.h5ad", fold=FOLDS),
-        test=expand("<results>/folds/{fold}/test.h5ad", fold=FOLDS),
-        differential_expression=expand("<results>/folds/{fold}/test_de.tsv", fold=FOLDS),
-        predictions=expand(
-            "<results>/folds/{fold}/predictions/{method}.h5ad",
-            fold=FOLDS,
-            method=SHOWN_METHODS,
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        differential_expression=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
         ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in SHOWN],
     output:
         distances=report(
             "<results>/figures/distances.svg",
@@ -49,20 +49,33 @@ rule draw_benchmark_figures:
         "../../envs/figures.yaml"
     params:
         folds=FOLDS,
-        shown_methods=SHOWN_METHODS,
+        shown_methods=SHOWN,
         top_genes=CFG.evaluation.top_genes,
         source=source("benchmark/draw_benchmark_figures"),
     script:
         "../scripts/benchmark/draw_benchmark_figures.py"
 
 
+# Fits of LCD that are checked against their training cells.
+LCD_FITS = [
+    (fold, str(fit.variant))
+    for fold in (FOLDS if IN_BENCHMARK else [])
+    for fit in PLAN.benchmark
+    if fit.method == LCD
+] + ([(ALL, str(EFFECT_VARIANTS[0]))] if "effects" in CFG.analyses else [])
+NAMES_OF_LCD_FITS = [
+    fold if [f for f, _ in LCD_FITS].count(fold) == 1 else f"{fold} {variant}"
+    for fold, variant in LCD_FITS
+]
+
+
 rule draw_training_figures:
     input:
-        prior_logs=expand("<results>/folds/{fold}/prior/log.tsv", fold=CHECKED),
-        drift_logs=expand("<results>/folds/{fold}/model/log.tsv", fold=CHECKED),
-        tables=expand("<results>/folds/{fold}/checks/training_conditions.tsv", fold=CHECKED),
-        genes=expand("<results>/folds/{fold}/checks/genes.tsv", fold=CHECKED),
-        states=expand("<results>/folds/{fold}/checks/states.tsv", fold=CHECKED),
+        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in LCD_FITS],
+        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in LCD_FITS],
+        tables=[output_of(LCD, "check_fits", "table", *fit) for fit in LCD_FITS],
+        genes=[output_of(LCD, "check_fits", "gene_table", *fit) for fit in LCD_FITS],
+        states=[output_of(LCD, "check_fits", "state_table", *fit) for fit in LCD_FITS],
     output:
         training_conditions=report(
             "<results>/figures/training_conditions.svg",
@@ -95,7 +108,7 @@ rule draw_training_figures:
     conda:
         "../../envs/figures.yaml"
     params:
-        folds=CHECKED,
+        folds=NAMES_OF_LCD_FITS,
         source=source("../methods/lcd/draw_training_figures"),
     script:
         "../methods/lcd/draw_training_figures.py"

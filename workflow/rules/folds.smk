@@ -12,29 +12,38 @@ rule make_folds:
         "../../envs/core.yaml"
     params:
         **settings("folds", leave_out=("count",)),
-        n_folds=CFG.folds.count,
+        names=FOLDS,
+        tuning_name=TUNING,
         seed=seed("folds"),
         source=source("folds/make_folds"),
     script:
         "../scripts/folds/make_folds.py"
 
 
+def table_of_folds(wildcards):
+    """The table that says what a fold trains on; all conditions need none."""
+    return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
+
+
 rule select_genes:
     input:
         screen="<results>/screen/filtered.h5ad",
+        tests="<results>/screen/differential_expression.h5ad",
         folds=table_of_folds,
     output:
-        genes="<results>/folds/{fold}/genes.tsv",
-        markers="<results>/folds/{fold}/markers.tsv",
-        train="<results>/folds/{fold}/train.h5ad",
-        test="<results>/folds/{fold}/test.h5ad",
-        test_perturbations="<results>/folds/{fold}/test_perturbations.txt",
+        genes="<results>/folds/{fold}/data/genes.tsv",
+        markers="<results>/folds/{fold}/data/markers.tsv",
+        differential_expression="<results>/folds/{fold}/data/differential_expression.tsv",
+        test_differential_expression="<results>/folds/{fold}/data/test_differential_expression.tsv",
+        train="<results>/folds/{fold}/data/train.h5ad",
+        test="<results>/folds/{fold}/data/test.h5ad",
+        test_perturbations="<results>/folds/{fold}/data/test_perturbations.txt",
     log:
-        "<logs>/{fold}/select_genes.log",
+        "<logs>/folds/{fold}/select_genes.log",
     benchmark:
-        "<benchmarks>/{fold}/select_genes.tsv"
+        "<benchmarks>/folds/{fold}/select_genes.tsv"
     wildcard_constraints:
-        fold=f"[0-9]+|tuning|{ALL}",
+        fold="|".join(SELECTED),
     conda:
         "../../envs/screen.yaml"
     params:

@@ -19,6 +19,40 @@ LINEAR_SHOWN = {
 }
 
 
+NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterization")
+LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
+
+
+def drift_settings(part):
+    """Settings of the drift's `network`, of its noise `levels`, or of its `training`."""
+    values = settings("linear_drift")
+    if part == "network":
+        return {key: values[key] for key in NETWORK}
+    if part == "levels":
+        return {argument: values[key] for key, argument in LEVELS.items()}
+    return settings("linear_drift", leave_out=(*NETWORK, *LEVELS))
+
+
+def linear_training(wildcards):
+    """Settings of the training on a linear system, which takes longer for large ones."""
+    values = drift_settings("training")
+    del values["scaling"], values["samples"]
+    steps = values.pop("steps_from_1000_genes")
+    if steps is not None and int(wildcards.genes) >= 1000:
+        values["steps"] = steps
+    return values
+
+
+def linear_seed(purpose):
+    """Seed that linear systems share which differ in their perturbed genes alone."""
+
+    def from_wildcards(wildcards):
+        which = {key: wildcards[key] for key in ("structure", "genes", "system")}
+        return derive_seed(CFG.seed, run=CFG.run, purpose=purpose, **which)
+
+    return from_wildcards
+
+
 wildcard_constraints:
     structure="|".join(LINEAR.structures),
     genes="[0-9]+",
@@ -68,8 +102,8 @@ rule fit_linear_drift:
     threads: CFG.threads.fit
     params:
         settings=linear_training,
-        network=drift_settings("network", "linear_drift"),
-        levels=drift_settings("levels", "linear_drift"),
+        network=drift_settings("network"),
+        levels=drift_settings("levels"),
         scaling=CFG.linear_drift.scaling,
         seed=seed("linear_drift"),
         device=CFG.device,

@@ -73,3 +73,22 @@ rule filter_screen:
         source=source("screen/filter_screen"),
     script:
         "../scripts/screen/filter_screen.py"
+
+
+rule differential_expression:
+    input:
+        screen="<results>/screen/filtered.h5ad",
+    output:
+        tests="<results>/screen/differential_expression.h5ad",
+    log:
+        "<logs>/differential_expression.log",
+    benchmark:
+        "<benchmarks>/differential_expression.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: CFG.threads.fit
+    params:
+        n_threads=CFG.threads.fit,
+        source=source("screen/differential_expression"),
+    script:
+        "../scripts/screen/differential_expression.py"

@@ -4,13 +4,15 @@ from pipeline.predictions import control_rows, draw_rows, read_test_perturbation
 from pipeline.screen import read_screen
 
 
-def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, seed: int) -> None:
+def main(
+    *, train: str, test_perturbations: str, prediction: str, n_cells: int, keep: str, seed: int
+) -> None:
     """Write ``n_cells`` control cells (all if there are fewer) for each test perturbation."""
     cells = read_screen(train)
     control = control_rows(cells, train)
     names = read_test_perturbations(test_perturbations)
     rows = {name: draw_rows(control, n_cells, seed, name) for name in names}
-    write_observed(prediction, "control", cells, rows)
+    write_observed(prediction, cells, rows, keep=keep)
 
 
 if __name__ == "__main__":

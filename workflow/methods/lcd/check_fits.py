@@ -13,10 +13,10 @@ from lcd_core.model import LCD
 from lcd_core.prior import ImplicitPriors
 from lcd_core.sampling import SamplerSettings
 from pipeline.devices import choose_device
-from pipeline.differential_expression import differential_expression, ranked
 from pipeline.screen import CONTROL, counts_by_condition, lognorm, read_screen, targets_of
 from pipeline.seeds import derive_seed
-from pipeline.tables import write_tsv
+from pipeline.settings import read_settings
+from pipeline.tables import read_tsv, write_tsv
 
 METRICS = ["mmd_top_de", "mmd_all"]
 QUANTILES = {
@@ -33,14 +33,15 @@ QUANTILES = {
 def main(
     *,
     train: str,
+    differential_expression: str,
     prior: str,
     model: str,
+    settings: str,
     table: str,
-    genes: str,
-    states: str,
-    n_cells: int,
+    gene_table: str,
+    state_table: str,
+    check_cells: int,
     top_genes: int,
-    sampler: dict[str, Any],
     seed: int,
     device: str,
 ) -> None:
@@ -48,19 +49,23 @@ def main(
 
     Parameters
     ----------
-    train, prior, model
-        Training cells, ``prior.safetensors`` and ``model.safetensors`` of the fold.
+    train, differential_expression
+        Training cells and the tests of the training perturbations.
+    prior, model
+        The fitted priors and the fitted model.
+    settings
+        JSON with the section `sampling`.
     table
         Distance to the observed cells of every training condition: of cells generated from the
         prior, of cells generated from the diffusion, of control cells, and of one half of the
         observed cells to the other.
-    genes
+    gene_table
         Posterior-predictive check of the priors: observed and generated mean, variance and
         fraction of zeros of every gene in every condition.
-    states
+    state_table
         Quantiles of standardised states over all conditions, as the priors give them and as the
         diffusion reproduces them.
-    n_cells
+    check_cells
         Cells generated per condition.
     """
     screen = read_screen(train)
@@ -71,24 +76,28 @@ def main(
     transform = fitted.transform.to("cpu")  # once: each copy factorises a whole scale anew
     expression = {q: lognorm(y) for q, y in counts.items()}
     control_mean = expression[CONTROL].mean(axis=0)
-    tests = ranked(differential_expression(screen)).query("rank <= @top_genes")
+    tests = read_tsv(differential_expression, dtype={"perturbation": str, "gene": str})
+    tests = tests[tests["rank"] <= top_genes]
     training_mean = np.mean([e.mean(axis=0) for q, e in expression.items() if q != CONTROL], axis=0)
 
-    annealing = SamplerSettings(**sampler)
+    own = read_settings(settings)["sampling"]
+    annealing = SamplerSettings(own["step_size"], own["steps_per_level"])
     distances, checks, prior_states, drift_states = [], [], [], []
     for q, observed in counts.items():
-        generator = torch.Generator().manual_seed(derive_seed(seed, q))
-        s = transform.forward(priors.sample_states(q, n_cells, generator))
+        generator = torch.Generator().manual_seed(
+            derive_seed(seed, perturbation=q, purpose="prior")
+        )
+        s = transform.forward(priors.sample_states(q, check_cells, generator))
         prior_states.append(s)
-        from_prior = priors.sample_counts(q, n_cells, generator).numpy()
-        job_seed = derive_seed(seed, q)
-        s = fitted.sample_states(targets_of(q), n_cells, seed=job_seed, sampler=annealing)
+        from_prior = priors.sample_counts(q, check_cells, generator).numpy()
+        job_seed = derive_seed(seed, perturbation=q, purpose="drift")
+        s = fitted.sample_states(targets_of(q), check_cells, seed=job_seed, sampler=annealing)
         drift_states.append(s.cpu())
         from_drift = fitted.measure(s, seed=job_seed).cpu().numpy()
-        checks.append(gene_table(q, screen.var_names, observed, from_prior))
+        checks.append(genes_of(q, screen.var_names, observed, from_prior))
         if q == CONTROL:
             continue
-        order = np.random.default_rng(derive_seed(seed, q, "halves")).permutation(len(observed))
+        order = np.random.default_rng(derive_seed(seed, perturbation=q, purpose="halves")).permutation(len(observed))
         half = len(observed) // 2
         top = screen.var_names.get_indexer(tests.loc[tests["perturbation"] == q, "gene"])
         pairs = {
@@ -103,15 +112,15 @@ def main(
 
     columns = ["perturbation", "source", "metric", "value"]
     write_tsv(pd.DataFrame(distances, columns=columns), table)
-    write_tsv(pd.concat(checks, ignore_index=True), genes)
+    write_tsv(pd.concat(checks, ignore_index=True), gene_table)
     parts = [
         quantile_table("prior", screen.var_names, torch.cat(prior_states).numpy()),
         quantile_table("lcd", screen.var_names, torch.cat(drift_states).numpy()),
     ]
-    write_tsv(pd.concat(parts, ignore_index=True), states)
+    write_tsv(pd.concat(parts, ignore_index=True), state_table)
 
 
-def gene_table(
+def genes_of(
     perturbation: str, genes: pd.Index, observed: NDArray[Any], generated: NDArray[Any]
 ) -> pd.DataFrame:
     """Mean, variance and fraction of zeros per gene, observed and generated."""

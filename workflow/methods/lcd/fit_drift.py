@@ -13,21 +13,20 @@ from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
 from lcd_core.states import StateTransform
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, read_names, targets_of
+from pipeline.settings import read_settings
 from pipeline.training_table import write_training_log
+
+NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterization")
+LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
 
 
 def main(
     *,
     prior: str,
     test_perturbations: str,
-    weights: str,
-    metadata: str,
+    settings: str,
+    model: str,
     training_log: str,
-    settings: dict[str, Any],
-    network: dict[str, Any],
-    levels: dict[str, Any],
-    states: dict[str, Any],
-    samples: int,
     seed: int,
     device: str,
 ) -> None:
@@ -40,15 +39,14 @@ def main(
     test_perturbations
         Held-out perturbations: their targets become known to the model, those never seen in
         training with the mean of the learned embeddings.
-    settings, network, levels
-        Fields of :class:`lcd_core.score_matching.ScoreMatchingSettings`, arguments of
-        :class:`lcd_core.drift.Drift` and of :func:`lcd_core.drift.noise_levels`.
-    states
-        Section `states` of the configuration: ``transform``, ``pseudocount``, ``scaling`` and
-        ``shrinkage`` of :meth:`lcd_core.states.StateTransform.fit`.
-    samples
-        States drawn per condition.
+    settings
+        JSON with the sections `states` and `drift`.
+    model, training_log
+        Files to write: the fitted model, and one row per so many steps.
     """
+    own = read_settings(settings)
+    network, levels, training, samples = drift_settings(own["drift"])
+    states = own["states"]
     priors = ImplicitPriors.load(Path(prior).parent)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.stack([priors.sample_states(q, samples, generator) for q in priors.names])
@@ -71,11 +69,21 @@ def main(
 
     place = choose_device(device)
     drift = Drift(len(priors.genes), len(targets), noise_levels(**levels), **network).to(place)
-    log = fit_drift(drift, drawn, membership, ScoreMatchingSettings(**settings), seed=seed)
-    model = LCD(priors.genes, targets, drift, transform, priors.pi, trained)
-    model.impute_untrained_targets()
+    log = fit_drift(drift, drawn, membership, ScoreMatchingSettings(**training), seed=seed)
+    fitted = LCD(priors.genes, targets, drift, transform, priors.pi, trained)
+    fitted.impute_untrained_targets()
     write_training_log(log, training_log)
-    model.save(Path(weights).parent)
+    fitted.save(Path(model).parent)
+
+
+def drift_settings(
+    values: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], int]:
+    """Network, noise levels, training and samples out of the section `drift`."""
+    network = {key: values.pop(key) for key in NETWORK}
+    levels = {argument: values.pop(key) for key, argument in LEVELS.items()}
+    samples = values.pop("samples")
+    return network, levels, values, samples
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Inference step 1 of one fold: the implicit prior of every training condition."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -9,27 +8,29 @@ from lcd_core.measurement import rate_scale
 from lcd_core.prior import PriorSettings, fit_priors
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, counts_by_condition, read_screen
+from pipeline.settings import read_settings
 from pipeline.training_table import write_training_log
 
 
 def main(
     *,
     train: str,
-    weights: str,
-    metadata: str,
+    settings: str,
+    prior: str,
     training_log: str,
-    settings: dict[str, Any],
     seed: int,
     device: str,
 ) -> None:
-    """Fit the priors and write ``prior.safetensors`` (weights) and ``prior.json`` (metadata).
+    """Fit the priors and write them.
 
     Parameters
     ----------
     train
         Training cells of the fold.
     settings
-        Fields of :class:`lcd_core.prior.PriorSettings`.
+        JSON with the section `prior`: fields of :class:`lcd_core.prior.PriorSettings`.
+    prior, training_log
+        Files to write: the priors, and one row per so many steps.
     device
         ``auto``, ``cpu`` or ``cuda``.
     """
@@ -40,12 +41,12 @@ def main(
         counts,
         list(screen.var_names),
         eta,
-        PriorSettings(**settings),
+        PriorSettings(**read_settings(settings)["prior"]),
         seed=seed,
         device=choose_device(device),
     )
     write_training_log(log, training_log)
-    priors.save(Path(weights).parent)
+    priors.save(Path(prior).parent)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from pipeline.predictions import mean_expression, read_test_perturbations, write
 from pipeline.screen import CONTROL, read_screen, targets_of
 
 
-def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, seed: int) -> None:
+def main(
+    *, train: str, test_perturbations: str, prediction: str, n_cells: int, keep: str, seed: int
+) -> None:
     """Write control cells shifted by the mean effect over training combinations."""
     cells = read_screen(train)
     means = mean_expression(cells)
@@ -19,7 +21,7 @@ def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, 
         )
     shift = (means.loc[combinations].mean() - means.loc[CONTROL]).to_numpy()
     shifts = dict.fromkeys(read_test_perturbations(test_perturbations), shift)
-    write_shifted_control(prediction, "mean_combination", cells, shifts, n_cells, seed)
+    write_shifted_control(prediction, cells, shifts, n_cells, seed, keep=keep)
 
 
 if __name__ == "__main__":

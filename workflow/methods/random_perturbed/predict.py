@@ -7,7 +7,9 @@ from pipeline.predictions import draw_rows, labels_of, read_test_perturbations, 
 from pipeline.screen import CONTROL, read_screen
 
 
-def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, seed: int) -> None:
+def main(
+    *, train: str, test_perturbations: str, prediction: str, n_cells: int, keep: str, seed: int
+) -> None:
     """Write ``n_cells`` perturbed training cells (all if fewer) for each test perturbation."""
     cells = read_screen(train)
     perturbed = np.flatnonzero(labels_of(cells) != CONTROL)
@@ -15,7 +17,7 @@ def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, 
         raise InputError("there are no perturbed cells", where=f"{train}, obs['perturbation']")
     names = read_test_perturbations(test_perturbations)
     rows = {name: draw_rows(perturbed, n_cells, seed, name) for name in names}
-    write_observed(prediction, "random_perturbed", cells, rows)
+    write_observed(prediction, cells, rows, keep=keep)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from pipeline.predictions import mean_expression, read_test_perturbations, write
 from pipeline.screen import CONTROL, read_screen, targets_of
 
 
-def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, seed: int) -> None:
+def main(
+    *, train: str, test_perturbations: str, prediction: str, n_cells: int, keep: str, seed: int
+) -> None:
     """Write control cells shifted by the additive effect of each test perturbation's targets.
 
     An effect is the change of mean log-normalised expression from control. A target without a
@@ -30,7 +32,7 @@ def main(*, train: str, test_perturbations: str, prediction: str, n_cells: int, 
             logging.info("%s: mean effect for %s, not measured alone", name, ", ".join(missing))
         known = [target for target in targets_of(name) if target in effects.index]
         shifts[name] = effects.loc[known].sum().to_numpy() + len(missing) * mean_effect
-    write_shifted_control(prediction, "salt", cells, shifts, n_cells, seed)
+    write_shifted_control(prediction, cells, shifts, n_cells, seed, keep=keep)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ LEAST_PAIRS = 5
 """Fewest nonzero differences with which a one-sided signed-rank P value can fall below 0.05."""
 
 
-def read_metrics(tables: Sequence[str]) -> pd.DataFrame:
+def read_metrics(tables: Sequence[str], folds: Sequence[str]) -> pd.DataFrame:
     """Read and concatenate the tables, ordered by fold, perturbation, method and metric."""
     frames = []
     for path in tables:
@@ -44,8 +44,8 @@ def read_metrics(tables: Sequence[str]) -> pd.DataFrame:
             found=merged.loc[merged.duplicated(key), key].agg(" / ".join, axis=1),
         )
     merged["order"] = merged["metric"].map({name: i for i, name in enumerate(METRICS)})
-    merged["number"] = pd.to_numeric(merged["fold"], errors="coerce")  # 2 before 10, names last
-    merged = merged.sort_values(["number", "fold", "perturbation", "method", "order"])
+    merged["number"] = merged["fold"].map({name: i for i, name in enumerate(folds)})
+    merged = merged.sort_values(["number", "perturbation", "method", "order"])
     return merged[COLUMNS].reset_index(drop=True)
 
 
@@ -118,13 +118,13 @@ def compare_pairs(reference: np.ndarray, other: np.ndarray, direction: str) -> d
     }
 
 
-def win_rate_table(merged: pd.DataFrame, reference_method: str) -> pd.DataFrame:
+def win_rate_table(merged: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Compare the reference method with every other, per metric, paired on perturbations."""
     methods = sorted(merged["method"].unique())
-    if reference_method not in methods:
+    if reference not in methods:
         raise InputError(
-            f"there are no values of {reference_method!r}",
-            where="reference_method",
+            f"there are no values of {reference!r}",
+            where="reference",
             found=methods,
             remedy="name one of these methods",
         )
@@ -133,12 +133,12 @@ def win_rate_table(merged: pd.DataFrame, reference_method: str) -> pd.DataFrame:
         wide = merged[merged["metric"] == metric].pivot(
             index=["fold", "perturbation"], columns="method", values="value"
         )
-        for versus in [name for name in methods if name != reference_method]:
-            pairs = wide.reindex(columns=[reference_method, versus]).dropna()
+        for versus in [name for name in methods if name != reference]:
+            pairs = wide.reindex(columns=[reference, versus]).dropna()
             rows.append(
-                {"metric": metric, "method": reference_method, "versus": versus}
+                {"metric": metric, "method": reference, "versus": versus}
                 | compare_pairs(
-                    pairs[reference_method].to_numpy(),
+                    pairs[reference].to_numpy(),
                     pairs[versus].to_numpy(),
                     METRICS[metric].direction,
                 )
@@ -152,11 +152,24 @@ def main(
     metrics: str,
     summary: str,
     win_rates: str,
-    reference_method: str = "lcd",
+    folds: list[str],
+    reference: str,
 ) -> None:
-    """Write all values, their summary per method and metric, and the paired comparisons."""
-    merged = read_metrics(tables)
-    comparisons = win_rate_table(merged, reference_method)
+    """Write all values, their summary per method and metric, and the paired comparisons.
+
+    Parameters
+    ----------
+    tables
+        Metrics of every fold and method.
+    metrics, summary, win_rates
+        TSV to write.
+    folds
+        Names of the folds, in order.
+    reference
+        Method with which every other is compared.
+    """
+    merged = read_metrics(tables, folds)
+    comparisons = win_rate_table(merged, reference)
     write_tsv(merged, metrics)
     write_tsv(summarise(merged), summary)
     write_tsv(comparisons, win_rates)

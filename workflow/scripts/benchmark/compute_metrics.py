@@ -8,24 +8,18 @@ from numpy.typing import NDArray
 
 from evaluation.metrics import check_metric_names, score
 from lcd_core.errors import InputError
-from pipeline.predictions import (
-    LAYER,
-    draw_rows,
-    labels_of,
-    mean_expression,
-    read_prediction,
-)
-from pipeline.screen import CONTROL, lognorm, read_screen, targets_of
+from pipeline.predictions import draw_rows, labels_of, mean_expression, read_prediction
+from pipeline.screen import CONTROL, lognorm, read_names, read_screen, targets_of
 from pipeline.tables import read_tsv, write_tsv
 
 SIGNIFICANT = 0.05
 """Adjusted P value below which a gene counts as differentially expressed."""
 
 
-def read_differential_expression(
-    path: str, genes: pd.Index, perturbations: NDArray[np.str_]
+def read_tests(
+    path: str, genes: pd.Index, perturbations: list[str]
 ) -> dict[str, pd.DataFrame]:
-    """Read the table, for each perturbation one row per gene in the order of the fold."""
+    """Read differential expression, for each perturbation one row per gene of the fold."""
     table = read_tsv(path, dtype={"perturbation": str, "gene": str})
     missing = sorted(set(perturbations) - set(table["perturbation"]))
     if missing:
@@ -51,10 +45,12 @@ def main(
     *,
     train: str,
     test: str,
+    test_perturbations: str,
     prediction: str,
-    differential_expression: str,
+    test_differential_expression: str,
     metrics_table: str,
     metrics: list[str],
+    values: str | None = None,
     top_genes: int,
     max_cells: int | None,
     method: str,
@@ -65,6 +61,23 @@ def main(
 
     An observed cell whose name occurs in the prediction is left out of what is compared. Of either
     side at most ``max_cells`` cells are drawn (all if it is None).
+
+    Parameters
+    ----------
+    train, test, test_perturbations, test_differential_expression
+        Files of the fold.
+    prediction
+        The prediction (h5ad), see ``pipeline.predictions``.
+    metrics_table
+        TSV to write.
+    metrics
+        Names of metrics.
+    values
+        What the prediction's ``X`` holds; None reads it from the file.
+    top_genes
+        Genes of least P value that the ``top_de`` metrics compare.
+    method, fold
+        Names, for the table.
     """
     check_metric_names(metrics)
     trained, observed = read_screen(train), read_screen(test)
@@ -78,14 +91,13 @@ def main(
             found=f"{top_genes}, {len(genes)} genes",
         )
     labels = labels_of(observed)
-    perturbations = np.unique(labels)
-    predicted = read_prediction(prediction, genes, perturbations.tolist())
-    predicted_labels = labels_of(predicted)
-    tests = read_differential_expression(differential_expression, genes, perturbations)
+    perturbations = sorted(read_names(test_perturbations))
+    predicted = read_prediction(prediction, genes, perturbations, values)
+    tests = read_tests(test_differential_expression, genes, perturbations)
     means = mean_expression(trained)
     control_mean = means.loc[CONTROL].to_numpy()
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
-    comparable = ~observed.obs_names.isin(predicted.obs_names)
+    comparable = ~observed.obs_names.isin(predicted.names)
 
     rows = []
     for name in perturbations:
@@ -96,16 +108,16 @@ def main(
                 where=f"{test}, obs['perturbation']",
                 found=f"{name}: {len(left)} cells",
             )
-        right = np.flatnonzero(predicted_labels == name)
+        right = predicted.rows(name)
         if max_cells is not None:
             left = draw_rows(left, max_cells, seed, f"observed {name}")
             right = draw_rows(right, max_cells, seed, f"predicted {name}")
-        values = score(
-            predicted.layers[LAYER][right],
+        values_of = score(
+            predicted.lognorm(right),
             lognorm(observed.X[left]),
             control_mean,
             training_mean,
-            np.argsort(tests[name]["rank"].to_numpy(), kind="stable")[:top_genes],
+            top_of(tests[name], top_genes),
             metrics,
             (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
         )
@@ -120,10 +132,15 @@ def main(
         rows += [
             common
             | {"metric": metric, "value": value, "n_predicted": len(right), "n_observed": len(left)}
-            for metric, value in values.items()
+            for metric, value in values_of.items()
         ]
     write_tsv(pd.DataFrame(rows), metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
+
+
+def top_of(tests: pd.DataFrame, number: int) -> NDArray[np.intp]:
+    """Indices of the genes of least P value, in the order of genes given."""
+    return np.argsort(tests["rank"].to_numpy(), kind="stable")[:number]
 
 
 if __name__ == "__main__":

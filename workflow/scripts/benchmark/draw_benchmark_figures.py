@@ -25,7 +25,7 @@ from pipeline.figures import (
     width_of,
 )
 from pipeline.looks import REFERENCES, flat_label, in_order, look
-from pipeline.predictions import LAYER, labels_of, read_prediction
+from pipeline.predictions import labels_of, read_prediction
 from pipeline.screen import CONTROL, lognorm, read_screen, targets_of
 from pipeline.tables import read_tsv
 
@@ -291,7 +291,8 @@ def expression_figure(
     own = predictions[place * len(shown_methods) : (place + 1) * len(shown_methods)]
     for method, path in zip(shown_methods, own, strict=True):
         predicted = read_prediction(path, trained.var_names, names)
-        cells[method] = frame(predicted.layers[LAYER][labels_of(predicted) == perturbation])
+        if predicted.has_cells:
+            cells[method] = frame(predicted.lognorm(predicted.rows(perturbation)))
     cells = {name: cells[name] for name in in_order(cells)}
     cells["observed"] = frame(lognorm(observed.X[labels_of(observed) == perturbation]))
     return draw_expression(perturbation, fold, targets, cells)

@@ -14,7 +14,7 @@ from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
 
 
-def main(*, causes: str, fits: Sequence[str], effects: str) -> None:
+def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]) -> None:
     """Write the re-assembled effects.
 
     Parameters
@@ -22,15 +22,17 @@ def main(*, causes: str, fits: Sequence[str], effects: str) -> None:
     causes
         TSV of causes and their folds.
     fits
-        Effects (h5ad, causes x effects) of the folds 1, 2, ... in this order.
+        Effects (h5ad, causes x effects) of the folds, in their order.
     effects
         Effects (h5ad) of the held-out causes alone on all genes.
+    folds
+        Names of the folds.
     """
-    table = read_tsv(causes, dtype={"cause": str})
+    table = read_tsv(causes, dtype={"cause": str, "fold": str})
     genes: pd.Index | None = None
     matrices: dict[Hashable, NDArray[np.floating]] = {}
     held_out: dict[Hashable, NDArray[np.int64]] = {}
-    for fold, path in enumerate(fits, start=1):
+    for fold, path in zip(folds, fits, strict=True):
         own = read_effects(path)
         genes = own.var_names if genes is None else genes
         names = table.loc[table["fold"] == fold, "cause"]
@@ -51,7 +53,7 @@ def main(*, causes: str, fits: Sequence[str], effects: str) -> None:
         ad.AnnData(
             X=np.ascontiguousarray(columns.T),
             obs=pd.DataFrame(
-                {"perturbed": False, "fold": fold_of.to_numpy(dtype=int)}, index=genes[index]
+                {"perturbed": False, "fold": fold_of.to_numpy(dtype=str)}, index=genes[index]
             ),
             var=pd.DataFrame(index=genes),
         ),

@@ -11,7 +11,7 @@ from pipeline.effects import read_effects
 from pipeline.tables import write_tsv
 
 
-def main(*, effects: str, causes: str, k: int, n_folds: int, seed: int) -> None:
+def main(*, effects: str, causes: str, k: int, folds: list[str], seed: int) -> None:
     """Draw the causes of the ``k`` strongest edges into folds.
 
     Parameters
@@ -19,14 +19,15 @@ def main(*, effects: str, causes: str, k: int, n_folds: int, seed: int) -> None:
     effects
         Effects (h5ad, causes x effects) of the models of all conditions.
     causes
-        TSV to write: ``cause``, ``fold`` (1, 2, ...), ``edges`` (of the k strongest, from it).
+        TSV to write: ``cause``, ``fold``, ``edges`` (of the k strongest, from it).
     k
         Edges from perturbed causes whose causes are held out; self-effects do not count.
-    n_folds
-        Folds, equal in size to within one.
+    folds
+        Names of the folds, equal in size to within one.
     seed
         Decides the draw.
     """
+    n_folds = len(folds)
     matrix = read_effects(effects)
     perturbed = matrix.obs["perturbed"].to_numpy(dtype=bool)
     eligible = np.tile(perturbed, (matrix.n_vars, 1))
@@ -48,7 +49,7 @@ def main(*, effects: str, causes: str, k: int, n_folds: int, seed: int) -> None:
     fold = np.empty(len(chosen), dtype=int)
     fold[np.random.default_rng(seed).permutation(len(chosen))] = np.arange(len(chosen)) % n_folds
     logging.info("%d causes of the %d strongest edges in %d folds", len(chosen), k, n_folds)
-    write_tsv(pd.DataFrame({"cause": chosen, "fold": fold + 1, "edges": counts}), causes)
+    write_tsv(pd.DataFrame({"cause": chosen, "fold": np.array(folds)[fold], "edges": counts}), causes)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pipeline.screen import CONTROL, read_screen, targets_of, write_cells
 from pipeline.tables import read_tsv
 
 
-def main(*, train: str, causes: str, held_out_train: str, held_out: str, number: int) -> None:
+def main(*, train: str, causes: str, held_out_train: str, held_out: str, fold: str) -> None:
     """Write the cells without the perturbations of the fold's causes, and the names of these.
 
     Parameters
@@ -24,19 +24,19 @@ def main(*, train: str, causes: str, held_out_train: str, held_out: str, number:
         The remaining cells, of the same genes.
     held_out
         Text file: one held-out perturbation a line, combinations with a held-out cause included.
-    number
-        Fold, from 1.
+    fold
+        Name of the fold in that table.
     """
     screen = read_screen(train)
-    table = read_tsv(causes, dtype={"cause": str})
-    own = set(table.loc[table["fold"] == number, "cause"])
+    table = read_tsv(causes, dtype=str)
+    own = set(table.loc[table["fold"] == fold, "cause"])
     labels = screen.obs["perturbation"].astype(str).to_numpy(dtype=str)
     lost = sorted({name for name in set(labels) if own.intersection(targets_of(name))})
     left = ~np.isin(labels, lost)
     if set(labels[left]) <= {CONTROL}:
         raise InputError(
             "no perturbation is left to train on",
-            where=f"{causes}, fold {number}",
+            where=f"{causes}, fold {fold}",
             found=sorted(own),
             remedy="raise effects.held_out_folds",
         )

@@ -73,7 +73,7 @@ def main(
         result = implication(
             validated,
             top_count(fraction, len(validated)),
-            generator=np.random.default_rng(derive_seed(seed, "bootstrap", fraction)),
+            generator=np.random.default_rng(derive_seed(seed, bootstrap=fraction)),
             n_resamples=n_resamples,
         )
         n_causes = len(np.unique(ranked.cause[: result.k]))

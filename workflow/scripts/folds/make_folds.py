@@ -8,14 +8,14 @@ import pandas as pd
 from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 
-TUNING = "tuning"
 
 
 def main(
     *,
     conditions: str,
     folds: str,
-    n_folds: int,
+    names: list[str],
+    tuning_name: str,
     tuning_doubles: int,
     unmeasured_singles: str,
     max_test_doubles: int | None,
@@ -24,7 +24,7 @@ def main(
     """Write which perturbations each fold trains on and which it tests.
 
     Combinations are drawn at random into disjoint folds of equal size (to within one). Half of
-    the tuning combinations are tested in the fold ``tuning``, which never sees the combinations
+    the tuning combinations are tested in the fold for tuning, which never sees the combinations
     tested in the other folds; those train on all tuning combinations.
 
     Parameters
@@ -32,9 +32,11 @@ def main(
     conditions
         Table of conditions: perturbation, n_targets, singles_measured.
     folds
-        TSV to write: fold (``1``, ``2``, ... and ``tuning``), perturbation, role (train or test).
-    n_folds
-        Test folds; with 0, and no combinations for tuning, the table is empty.
+        TSV to write: fold, perturbation, role (train or test).
+    names
+        Names of the test folds; with none, and no combinations for tuning, the table is empty.
+    tuning_name
+        Name of the fold in which settings are chosen.
     tuning_doubles
         Combinations reserved for tuning, an even number.
     unmeasured_singles
@@ -58,6 +60,7 @@ def main(
             found=str(tuning_doubles),
             remedy="give an even number",
         )
+    n_folds = len(names)
     table = read_tsv(conditions, dtype={"perturbation": str})
     if n_folds or tuning_doubles:
         candidates = testable(table, unmeasured_singles, conditions)
@@ -76,14 +79,18 @@ def main(
     tested = others[:max_test_doubles] if n_folds else []
 
     rows: list[tuple[str, str, str]] = []
-    names = table["perturbation"].tolist()
-    for number in range(n_folds):
+    perturbations = table["perturbation"].tolist()
+    for number, fold in enumerate(names):
         held_out = set(tested[number::n_folds])
-        rows += [(str(number + 1), name, role(name, held_out)) for name in names]
+        rows += [(fold, name, role(name, held_out)) for name in perturbations]
     if tuning:
         held_out = set(tuning[tuning_doubles // 2 :])
         unseen = set(tested)
-        rows += [(TUNING, name, role(name, held_out)) for name in names if name not in unseen]
+        rows += [
+            (tuning_name, name, role(name, held_out))
+            for name in perturbations
+            if name not in unseen
+        ]
     logging.info(
         "%d combinations tested in %d folds, %d reserved for tuning, %d always in training",
         len(tested),

@@ -10,22 +10,35 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
+from pipeline.differential_expression import read_differential_expression, tidy
 from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_cells
 from pipeline.tables import read_tsv, write_tsv
 
-ALL = "all"  # the fold that trains on every condition and tests none
+MARKER_COLUMNS = [
+    "perturbation",
+    "rank",
+    "gene",
+    "statistic",
+    "p_value",
+    "p_adjusted",
+    "log_fold_change",
+]
+EVERY = "all"  # reason of a gene where no selection was made
 
 
 def main(
     *,
     screen: str,
-    folds: str | None,
+    tests: str,
+    folds: str | None = None,
     genes: str,
     markers: str,
+    differential_expression: str,
+    test_differential_expression: str,
     train: str,
     test: str,
     test_perturbations: str,
@@ -45,12 +58,18 @@ def main(
     ----------
     screen
         The filtered screen.
+    tests
+        Differential expression of the screen. Of the training perturbations it decides the
+        markers; that of the test perturbations is passed on to the evaluation, and not looked at.
     folds
-        Table of folds; none for the fold ``all``, which trains on all conditions.
+        Table of folds; without it all conditions are trained on.
     genes
         TSV to write: gene, rank, reason, n_marker_perturbations, dispersion, mean_control.
     markers
         TSV to write: perturbation, rank, gene, statistic, p_value, p_adjusted, log_fold_change.
+    differential_expression, test_differential_expression
+        TSV to write: the tests of the modelled genes, one row per perturbation and gene, of the
+        training perturbations and of the held-out ones.
     train, test
         Screens to write: training and held-out cells, genes in the order of their rank.
     test_perturbations
@@ -74,9 +93,11 @@ def main(
     test_cells = cells[np.isin(labels, held_out)].copy()
     del cells  # whole screens are large
 
-    table, marker_table = rank_genes(train_cells, held_out, markers_per_perturbation)
+    tested = read_differential_expression(tests)
+    marker_table = find_markers(only(tested, training), markers_per_perturbation)
+    table = rank_genes(train_cells, held_out, marker_table)
     if n_genes is None or n_genes >= len(table):
-        table["reason"] = ALL
+        table["reason"] = EVERY
     else:
         n_targets = int(table["reason"].str.endswith("target").sum())
         if n_targets > n_genes:
@@ -89,6 +110,9 @@ def main(
     with atomic(test_perturbations) as temporary:
         Path(temporary).write_text("".join(f"{name}\n" for name in held_out))
     selected = table["gene"].to_numpy()
+    modelled = tested[:, selected]
+    write_tsv(tidy(only(modelled, training)), differential_expression)
+    write_tsv(tidy(only(modelled, held_out)), test_differential_expression)
     write_cells(train_cells[:, selected], train)
     write_cells(test_cells[:, selected], test)
 
@@ -97,9 +121,8 @@ def roles(
     folds: str | None, fold: str, perturbations: list[str], screen: str
 ) -> tuple[list[str], list[str]]:
     """Return the training conditions (control included) and the test perturbations of a fold."""
-    if fold == ALL:
+    if not folds:
         return perturbations, []
-    assert folds, f"fold {fold!r} needs the table of folds"
     table = read_tsv(folds, dtype=str)
     own = table[table["fold"] == fold]
     if own.empty:
@@ -121,20 +144,23 @@ def roles(
     return by_role.get("train", []), by_role.get("test", [])
 
 
-def rank_genes(
-    train: ad.AnnData, held_out: list[str], markers_per_perturbation: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return all genes in the order of selection, and the markers of each perturbation."""
+def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) -> pd.DataFrame:
+    """Return all genes in the order of selection.
+
+    Parameters
+    ----------
+    train
+        Training cells.
+    held_out
+        Names of the test perturbations.
+    markers
+        Marker genes of the training perturbations.
+    """
     labels = train.obs["perturbation"].to_numpy(dtype=str)
     library_size = train.obs["library_size"].to_numpy(dtype=np.float64)
     control = labels == CONTROL
     target_sum = float(np.median(library_size[control]))
-    names, groups = np.unique(labels[~control], return_inverse=True)
-    group = np.zeros(len(labels), dtype=np.int64)
-    group[~control] = groups + 1
-    factors = np.divide(target_sum, library_size, out=np.zeros(len(labels)), where=library_size > 0)
-    markers = find_markers(train, list(names), group, factors, markers_per_perturbation)
-
+    names = np.unique(labels[~control])
     one_target = np.array([len(targets_of(name)) <= 1 for name in labels])
     base = scaled_log1p(train.X[one_target], library_size[one_target], target_sum)
     test_targets = {target for name in held_out for target in targets_of(name)}
@@ -162,7 +188,7 @@ def rank_genes(
     table = table.iloc[order].reset_index(drop=True)
     table.insert(1, "rank", np.arange(1, len(table) + 1))
     table.insert(2, "reason", table.pop("reason"))
-    return table, markers
+    return table
 
 
 def normalised_dispersion(log_values: sparse.csr_matrix, genes: pd.Index) -> NDArray[np.float64]:
@@ -180,136 +206,39 @@ def normalised_dispersion(log_values: sparse.csr_matrix, genes: pd.Index) -> NDA
     return result["dispersions_norm"].to_numpy(dtype=np.float64)
 
 
-def find_markers(
-    train: ad.AnnData,
-    names: list[str],
-    group: NDArray[np.int64],
-    factors: NDArray[np.float64],
-    number: int,
-) -> pd.DataFrame:
+def only(tests: ad.AnnData, perturbations: list[str]) -> ad.AnnData:
+    """Tests of some perturbations; the control among them has none."""
+    return tests[tests.obs_names.isin(perturbations)]
+
+
+def find_markers(tests: ad.AnnData, number: int) -> pd.DataFrame:
     """Return the ``number`` genes of each perturbation that differ most from control.
 
     Parameters
     ----------
-    train
-        Training cells.
-    names
-        Perturbations.
-    group
-        Number of each cell's perturbation among these, from 1; 0 for control, (n,).
-    factors
-        What each cell's counts are scaled by, (n,).
+    tests
+        Tests of the training perturbations, all genes of the screen.
     number
         Markers of each perturbation.
     """
-    columns = ["perturbation", "rank", "gene", "statistic", "p_value", "p_adjusted"]
-    if number == 0 or not names:
-        return pd.DataFrame(columns=[*columns, "log_fold_change"])
-    genes = train.var_names.to_numpy(dtype=object)
-    u, z, change = mann_whitney(train.X.tocsc(), factors, group, len(names) + 1)
-    tables = []
-    for row, name in enumerate(names):
-        p_value = np.minimum(1, 2 * norm.sf(z[row]))
-        # By z, which orders as P values do and stays distinct where these underflow.
-        best = np.lexsort((-np.abs(change[row]), -z[row]))[:number]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "perturbation": name,
-                    "rank": np.arange(1, len(best) + 1),
-                    "gene": genes[best],
-                    "statistic": u[row, best],
-                    "p_value": p_value[best],
-                    "p_adjusted": false_discovery_control(p_value, method="bh")[best],
-                    "log_fold_change": change[row, best],
-                }
-            )
+    tables = [pd.DataFrame(columns=MARKER_COLUMNS)]
+    for row, name in enumerate(tests.obs_names):
+        p_value, change = tests.layers["p_value"][row], np.asarray(tests.X)[row]
+        best = np.lexsort((-np.abs(change), p_value))[:number]
+        own = pd.DataFrame(
+            {
+                "perturbation": name,
+                "rank": np.arange(1, len(best) + 1),
+                "gene": tests.var_names[best],
+                "statistic": tests.layers["statistic"][row, best],
+                "p_value": p_value[best],
+                "p_adjusted": false_discovery_control(p_value)[best],
+                "log_fold_change": change[best],
+            }
         )
+        tables.append(own)
+    tables = [table for table in tables if len(table)] or tables
     return pd.concat(tables, ignore_index=True)
-
-
-def mann_whitney(
-    counts: sparse.csc_matrix,
-    factors: NDArray[np.float64],
-    group: NDArray[np.int64],
-    n_groups: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compare each group of cells with group 0, gene by gene, by the Mann-Whitney U test.
-
-    The values of a gene are sorted once for all groups, and zeros are counted, not sorted: on
-    screens with hundreds of perturbations this takes minutes where a test per perturbation takes
-    hours.
-
-    Parameters
-    ----------
-    counts
-        Cells x genes, (n, d).
-    factors
-        What each cell's counts are scaled by, (n,); positive where a cell has counts.
-    group
-        Group of each cell, (n,).
-    n_groups
-        Number of groups, q; none is empty.
-
-    Returns
-    -------
-    u
-        Statistic of the groups 1, ..., q - 1, (q - 1, d).
-    z
-        Absolute deviation from its expectation in standard deviations, corrected for ties and
-        continuity, (q - 1, d); negative where only continuity is left, 0 where all values tie.
-    change
-        Difference of the means of log1p-transformed values to group 0, (q - 1, d).
-    """
-    n_genes = counts.shape[1]
-    sizes = np.bincount(group, minlength=n_groups).astype(np.float64)
-    u = np.empty((n_groups, n_genes))
-    ties = np.empty((n_groups, n_genes))
-    mean = np.empty((n_groups, n_genes))
-    for gene in range(n_genes):
-        own = slice(counts.indptr[gene], counts.indptr[gene + 1])
-        cell = counts.indices[own]
-        values, groups = counts.data[own] * factors[cell], group[cell]
-        order = np.lexsort((values, groups))
-        values, groups = values[order], groups[order]
-        zeros = sizes - np.bincount(groups, minlength=n_groups)
-        control = values[: len(values) - np.count_nonzero(groups)]
-
-        # Runs of one value within one group, and where they fall among the control's values.
-        new = np.ones(len(values), dtype=bool)
-        new[1:] = (values[1:] != values[:-1]) | (groups[1:] != groups[:-1])
-        start = np.flatnonzero(new)
-        length = np.diff(np.append(start, len(values)))
-        value, of = values[start], groups[start]
-        below = np.searchsorted(control, value, side="left")
-        up_to = np.searchsorted(control, value, side="right")
-
-        def per_group(weights: NDArray[np.float64], of: NDArray[np.int64] = of) -> NDArray:
-            return np.bincount(of, weights=weights, minlength=n_groups)
-
-        u[:, gene] = per_group(length * (zeros[0] + (below + up_to) / 2)) + zeros * zeros[0] / 2
-        mean[:, gene] = per_group(length * np.log1p(value)) / sizes
-        shared = up_to - below
-        is_control = of == 0
-        ties[:, gene] = (
-            cubic(zeros + zeros[0])
-            + cubic(length[is_control]).sum()
-            + per_group(cubic(shared + length) - cubic(shared))
-        )
-    u, ties, change = u[1:], ties[1:], mean[1:] - mean[0]
-    product, total = (sizes[1:] * sizes[0])[:, None], (sizes[1:] + sizes[0])[:, None]
-    variance = product / 12 * (total + 1 - ties / (total * (total - 1)))
-    deviation = np.abs(u - product / 2) - 0.5
-    z = np.divide(
-        deviation, np.sqrt(variance), out=np.zeros_like(u), where=variance > 1e-9 * product
-    )
-    return u, z, change
-
-
-def cubic(n: NDArray) -> NDArray[np.float64]:
-    """Return what a tie of ``n`` values takes from the variance of rank sums, ``n^3 - n``."""
-    n = n.astype(np.float64)
-    return n**3 - n
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Mann-Whitney U by illico, whose values equal SciPy's asymptotic method with ties
 corrected; ``benchmarks/differential_expression.py`` compares it with other libraries.
 """
 
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, scaled_log1p
+from pipeline.screen import CONTROL, readable_h5ad, scaled_log1p
 
 logger.disable("illico")  # it reports every call
 
@@ -22,16 +24,19 @@ TARGET_SUM = 1e4
 CELLS_AT_A_TIME = 20_000
 
 
-def sparse_lognorm(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Scale counts to 10,000 per cell, then ``log1p``; CSR ``float32``.
+def sparse_lognorm(
+    counts: sparse.csr_matrix, library_size: NDArray[np.float64]
+) -> sparse.csr_matrix:
+    """Scale counts from each cell's library size to 10,000, then ``log1p``; CSR ``float32``.
 
     Blocks of cells bound the memory of the float64 arithmetic; rounding its results to float32
     lets equal proportions of different cells tie.
     """
-    totals = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     starts = range(0, counts.shape[0], CELLS_AT_A_TIME)
     cells = (slice(start, start + CELLS_AT_A_TIME) for start in starts)
-    blocks = [scaled_log1p(counts[c], totals[c], TARGET_SUM).astype(np.float32) for c in cells]
+    blocks = [
+        scaled_log1p(counts[c], library_size[c], TARGET_SUM).astype(np.float32) for c in cells
+    ]
     return sparse.vstack(blocks, format="csr")
 
 
@@ -46,28 +51,31 @@ def group_means(
     return np.asarray((averaging @ values).todense(), dtype=np.float64)
 
 
-def differential_expression(screen: ad.AnnData, *, n_threads: int = 1) -> pd.DataFrame:
+def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData:
     """Test every gene under every perturbation against the control cells.
+
+    A perturbation's tests depend on its own cells and on the control alone, so that one table
+    serves every split of the screen.
 
     Parameters
     ----------
     screen
-        A screen: counts in ``X`` (CSR), ``obs["perturbation"]`` with control cells.
+        A screen: counts in ``X`` (CSR), ``obs["perturbation"]`` with control cells,
+        ``obs["library_size"]``.
     n_threads
         Threads; the result does not depend on them.
 
     Returns
     -------
-    One row per perturbation (sorted) and gene (in the screen's order):
+    Perturbations (sorted) x genes (in the screen's order), float64:
 
-    - ``perturbation``, ``gene``;
-    - ``statistic``: U of the perturbation's cells on log-normalised expression (10,000 counts
-      per cell over the screen's genes, then log1p);
-    - ``auroc``: U over its maximum, the chance that a perturbed cell has more than a control
-      cell, ties counted half;
-    - ``log_fold_change``: difference of the mean log-normalised expression, in natural log units;
-    - ``p_value``: two-sided, asymptotic, corrected for ties and continuity;
-    - ``p_adjusted``: Benjamini-Hochberg across the genes of one perturbation.
+    - ``X``: log fold change, the difference of mean log-normalised expression (10,000 counts per
+      cell over the library, then log1p) to control, in natural log units;
+    - ``layers["statistic"]``: U of the perturbation's cells on log-normalised expression;
+    - ``layers["auroc"]``: U over its maximum, the chance that a perturbed cell has more than a
+      control cell, ties counted half;
+    - ``layers["p_value"]``: two-sided, asymptotic, corrected for ties and continuity;
+    - ``obs["n_cells"]``.
 
     Raises
     ------
@@ -82,7 +90,8 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int = 1) -> pd.Dat
             where="obs['perturbation']",
             found=labels.categories,
         )
-    values = sparse_lognorm(sparse.csr_matrix(screen.X))
+    library_size = screen.obs["library_size"].to_numpy(dtype=np.float64)
+    values = sparse_lognorm(sparse.csr_matrix(screen.X), library_size)
     labels = labels.reorder_categories([CONTROL, *names])
     sizes = np.bincount(labels.codes)
     means = group_means(values, labels.codes, len(sizes))
@@ -102,16 +111,43 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int = 1) -> pd.Dat
         n_threads=n_threads,
     ).loc[:, ["statistic", "p_value"]]
     tests = tests.reindex(rows)
+    shape = (len(names), len(genes))
+    statistic = tests["statistic"].to_numpy(dtype=np.float64).reshape(shape)
+    return ad.AnnData(
+        X=means[1:] - means[0],
+        obs=pd.DataFrame({"n_cells": sizes[1:]}, index=names),
+        var=pd.DataFrame(index=genes),
+        layers={
+            "statistic": statistic,
+            "auroc": statistic / (sizes[1:, None] * float(sizes[0])),
+            "p_value": tests["p_value"].to_numpy(dtype=np.float64).reshape(shape),
+        },
+    )
 
-    statistic = tests["statistic"].to_numpy().reshape(len(names), len(genes))
-    p_value = tests["p_value"].to_numpy().reshape(len(names), len(genes))
+
+def read_differential_expression(path: str | Path) -> ad.AnnData:
+    """Read what the rule ``differential_expression`` wrote."""
+    with readable_h5ad(path) as file:
+        return ad.io.read_elem(file["/"])
+
+
+def tidy(tests: ad.AnnData) -> pd.DataFrame:
+    """One row per perturbation and gene, ranked.
+
+    ``p_adjusted`` is Benjamini-Hochberg over the genes that are there, ``rank`` goes by P value,
+    then by absolute change, then by the order of genes.
+    """
+    rows = pd.MultiIndex.from_product(
+        [tests.obs_names, tests.var_names], names=["perturbation", "gene"]
+    )
     table = rows.to_frame(index=False)
-    table["statistic"] = statistic.ravel()
-    table["auroc"] = (statistic / (sizes[1:, None] * float(sizes[0]))).ravel()
-    table["log_fold_change"] = (means[1:] - means[0]).ravel()
-    table["p_value"] = p_value.ravel()
-    table["p_adjusted"] = false_discovery_control(p_value, axis=1).ravel()
-    return table
+    for name in ("statistic", "auroc"):
+        table[name] = tests.layers[name].ravel()
+    table["log_fold_change"] = np.asarray(tests.X).ravel()
+    table["p_value"] = tests.layers["p_value"].ravel()
+    adjusted = false_discovery_control(tests.layers["p_value"], axis=1) if len(tests) else []
+    table["p_adjusted"] = np.ravel(adjusted)
+    return ranked(table)
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:

@@ -46,7 +46,8 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
     for group in (snakemake.input, snakemake.output, snakemake.params):
         for name, value in group.items():
             arguments[name] = value
-    arguments.pop("source", None)  # hash of the code, there for rerun detection only
+    for name in ("source", "program"):  # a hash of the code, and which script it is
+        arguments.pop(name, None)
     if "threads" in arguments:
         import torch
 

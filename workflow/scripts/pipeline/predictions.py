@@ -1,19 +1,39 @@
-"""The contract of a prediction, and what methods that reuse observed cells share."""
+"""The contract of a prediction, and what methods that reuse observed cells share.
 
-from collections.abc import Iterable, Mapping, Sequence
+A prediction is an AnnData: ``obs["perturbation"]`` holds at least the perturbations asked for
+(others, the control among them, may be there too), ``var_names`` at least the genes of the fold,
+and ``uns["values"]`` says what ``X`` is:
+
+- ``counts``: nonnegative integers, one row per cell;
+- ``lognorm``: log1p of counts scaled to 10,000 per cell over the fold's genes, one row per cell;
+- ``profile``: mean lognorm, one row per perturbation, with ``layers["variance"]`` and
+  ``obs["n_cells"]`` where known: all that a large panel has room for.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, lognorm, read_names, readable_h5ad, write_h5ad
+from pipeline.screen import CONTROL, lognorm, read_names, readable_h5ad
 from pipeline.seeds import derive_seed
 
-LAYER = "lognorm"
+Values = Literal["counts", "lognorm", "profile"]
+VALUES: tuple[Values, ...] = ("counts", "lognorm", "profile")
+MOST = 15.0
+"""Log-normalised values above it are counts by mistake: log1p(10,000) is 9.2."""
+CHUNK = 1 << 16  # values of a compressed piece of a file that grows
 
 
 def read_test_perturbations(path: str | Path) -> list[str]:
@@ -42,53 +62,207 @@ def mean_expression(cells: ad.AnnData) -> pd.DataFrame:
     return pd.DataFrame(means, index=names, columns=cells.var_names)
 
 
-def write_prediction(
-    path: str | Path,
-    method: str,
-    perturbations: Iterable[str],
-    genes: Sequence[str],
-    cell_names: Iterable[str],
-    counts: sparse.csr_matrix | NDArray[np.integer],
-    lognorm_values: NDArray[np.float32] | None = None,
-) -> None:
-    """Write the cells that a method predicts.
+# ---------------------------------------------------------------------------------------- writing
+
+
+class CellWriter:
+    """Writes cells perturbation by perturbation; only compressed values are kept in memory.
+
+    The file is put together in memory, since HDF5 reports a disk that fills up many times over and
+    crashes; a plain write at the end raises one error.
+    """
+
+    def __init__(self, genes: Sequence[str], values: Values) -> None:
+        self.genes, self.values = list(genes), values
+        self.dtype = np.int32 if values == "counts" else np.float32
+        self.image = io.BytesIO()
+        self.file = h5py.File(self.image, "w")
+        empty = ad.AnnData(
+            X=sparse.csr_matrix((0, len(self.genes)), dtype=self.dtype),
+            obs=pd.DataFrame({"perturbation": pd.Categorical([])}, index=pd.Index([], dtype=str)),
+            var=pd.DataFrame(index=self.genes),
+            uns={"values": values},
+        )
+        ad.io.write_elem(self.file, "/", empty)
+        self.labels: list[str] = []
+        self.names: list[str] = []
+        self.length = 0
+        group = self.file["X"]
+        for name, dtype in (("data", self.dtype), ("indices", np.int32), ("indptr", np.int64)):
+            del group[name]
+            group.create_dataset(
+                name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(CHUNK,), compression="gzip"
+            )
+        _append(group["indptr"], np.zeros(1, np.int64))
+
+    def add(
+        self, perturbation: str, values: ArrayLike | sparse.spmatrix, names: Sequence[str]
+    ) -> None:
+        """Append the cells of one perturbation, (n, d), with their names."""
+        matrix = sparse.csr_matrix(values)
+        _check_values(matrix.data, self.values, "prediction, X")
+        matrix = matrix.astype(self.dtype)
+        matrix.sort_indices()
+        group = self.file["X"]
+        _append(group["data"], matrix.data)
+        _append(group["indices"], matrix.indices)
+        _append(group["indptr"], matrix.indptr[1:].astype(np.int64) + self.length)
+        self.length += matrix.nnz
+        self.labels += [perturbation] * matrix.shape[0]
+        self.names += list(names)
+
+    def add_counts(self, perturbation: str, counts: ArrayLike) -> None:
+        """Append generated cells, (n, d); their names are their numbers."""
+        cells = np.asarray(counts)
+        self.add(perturbation, cells, [f"{perturbation}:{i}" for i in range(len(cells))])
+
+    def save(self, path: str | Path) -> None:
+        """Write the file."""
+        obs = pd.DataFrame({"perturbation": pd.Categorical(self.labels)}, index=self.names)
+        self.file["X"].attrs["shape"] = (len(self.names), len(self.genes))
+        del self.file["obs"]
+        ad.io.write_elem(self.file, "obs", obs, dataset_kwargs={"compression": "gzip"})
+        self.file.close()
+        _write_image(self.image, path)
+
+
+class ProfileWriter:
+    """Keeps mean and variance of log-normalised expression of each perturbation alone."""
+
+    def __init__(self, genes: Sequence[str], values: Values) -> None:
+        self.genes, self.values = list(genes), values
+        self.means: dict[str, NDArray[np.float64]] = {}
+        self.variances: list[NDArray[np.float64]] = []
+        self.n_cells: list[int] = []
+
+    def add(
+        self, perturbation: str, values: ArrayLike | sparse.spmatrix, names: Sequence[str]
+    ) -> None:
+        """Take in the cells of one perturbation, (n, d)."""
+        matrix = sparse.csr_matrix(values)
+        _check_values(matrix.data, self.values, "prediction, X")
+        dense = lognorm(matrix) if self.values == "counts" else matrix.toarray()
+        self.means[perturbation] = dense.mean(axis=0, dtype=np.float64)
+        self.variances.append(dense.var(axis=0, ddof=1, dtype=np.float64))
+        self.n_cells.append(len(dense))
+
+    def add_counts(self, perturbation: str, counts: ArrayLike) -> None:
+        """Take in generated cells, (n, d)."""
+        self.add(perturbation, counts, [])
+
+    def save(self, path: str | Path) -> None:
+        """Write the file."""
+        names = list(self.means)
+        profiles = ad.AnnData(
+            X=np.stack(list(self.means.values())),
+            obs=pd.DataFrame(
+                {"perturbation": pd.Categorical(names), "n_cells": self.n_cells}, index=names
+            ),
+            var=pd.DataFrame(index=self.genes),
+            layers={"variance": np.stack(self.variances)},
+            uns={"values": "profile"},
+        )
+        image = io.BytesIO()
+        with h5py.File(image, "w") as file:
+            ad.io.write_elem(file, "/", profiles, dataset_kwargs={"compression": "gzip"})
+        _write_image(image, path)
+
+
+def _append(dataset: h5py.Dataset, values: NDArray) -> None:
+    start = dataset.shape[0]
+    dataset.resize((start + len(values),))
+    dataset[start:] = values
+
+
+def _write_image(image: io.BytesIO, path: str | Path) -> None:
+    with atomic(path) as temporary, open(temporary, "wb") as output:
+        output.write(image.getbuffer())
+
+
+@contextmanager
+def prediction_writer(
+    path: str | Path, genes: Sequence[str], *, keep: str, values: Values = "counts"
+) -> Iterator[CellWriter | ProfileWriter]:
+    """Write a prediction perturbation by perturbation; nothing is written if the body raises.
 
     Parameters
     ----------
     path
         The h5ad file to write.
-    method
-        Name of the method.
-    perturbations
-        Perturbation of each cell.
     genes
         Genes of the fold, in order.
-    cell_names
-        Unique; that of the observed cell where a predicted cell *is* a held-out cell.
-    counts
-        Nonnegative integers, sparse or dense, cells x genes.
-    lognorm_values
-        What is evaluated, cells x genes; by default the log-normalised counts.
+    keep
+        ``cells``, or ``profiles`` alone.
+    values
+        What is added: ``counts`` or ``lognorm``.
     """
-    matrix = sparse.csr_matrix(counts)
-    _check_counts(matrix, f"{path}, X")  # before the cast, which would cut fractions off
-    labels = pd.Categorical(list(perturbations))
-    cells = ad.AnnData(
-        X=matrix.astype(np.int32),
-        obs=pd.DataFrame({"perturbation": labels}, index=list(cell_names)),
-        var=pd.DataFrame(index=list(genes)),
-        uns={"method": method},
-    )
-    values = lognorm(cells.X) if lognorm_values is None else lognorm_values
-    cells.layers[LAYER] = np.asarray(values, dtype=np.float32)
-    check_prediction(cells, genes, list(labels.categories), str(path))
-    write_h5ad(cells, path)
+    writer = (ProfileWriter if keep == "profiles" else CellWriter)(genes, values)
+    yield writer
+    writer.save(path)
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class PredictedCells:
+    """A checked prediction.
+
+    Attributes
+    ----------
+    values
+        What ``X`` holds.
+    matrix
+        Cells (or perturbations, of a profile) x genes of the fold.
+    labels
+        Perturbation of each row.
+    names
+        Name of each row.
+    n_cells
+        Cells behind each row of a profile, where known; ones otherwise.
+    """
+
+    values: Values
+    matrix: sparse.csr_matrix
+    labels: NDArray[np.str_]
+    names: pd.Index
+    n_cells: NDArray[np.int64]
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether there are cells, and not profiles alone."""
+        return self.values != "profile"
+
+    def rows(self, perturbation: str) -> NDArray[np.intp]:
+        """Rows of one perturbation."""
+        return np.flatnonzero(self.labels == perturbation)
+
+    def lognorm(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Log-normalised expression of some rows, (n, d), dense."""
+        own = self.matrix[rows]
+        if self.values == "counts":
+            return lognorm(own)
+        return np.asarray(own.toarray(), dtype=np.float32)
 
 
 def read_prediction(
-    path: str | Path, genes: Sequence[str], test_perturbations: Sequence[str]
-) -> ad.AnnData:
+    path: str | Path,
+    genes: Sequence[str],
+    perturbations: Sequence[str],
+    values: str | None = None,
+) -> PredictedCells:
     """Read a prediction and check it against the contract.
+
+    Parameters
+    ----------
+    path
+        The h5ad file.
+    genes
+        Genes of the fold; the file's are brought into their order by name.
+    perturbations
+        Names that have to be there.
+    values
+        What ``X`` holds; None reads ``uns["values"]``.
 
     Raises
     ------
@@ -97,94 +271,84 @@ def read_prediction(
     """
     with readable_h5ad(path) as file:
         cells = ad.io.read_elem(file["/"])
-    check_prediction(cells, genes, test_perturbations, str(path))
-    return cells
-
-
-def check_prediction(
-    cells: ad.AnnData, genes: Sequence[str], test_perturbations: Sequence[str], where: str
-) -> None:
-    """Raise :class:`InputError` where cells break the contract of a prediction."""
-    method = cells.uns.get("method")
-    if not isinstance(method, str) or not method:
+    kind = values if values is not None else str(cells.uns.get("values", "not stated"))
+    if kind not in VALUES:
         raise InputError(
-            "the method must be named", where=f"{where}, uns['method']", found=repr(method)
+            "a prediction must say what its values are",
+            where=f"{path}, uns['values']",
+            found=kind,
+            remedy=f"set it, or methods.<name>.values, to one of {', '.join(VALUES)}",
         )
-    _check_genes(cells.var_names, genes, where)
+    place = f"{path}, var_names"
+    if not cells.var_names.is_unique:
+        repeated = cells.var_names[cells.var_names.duplicated()].unique()
+        raise InputError("genes must be unique", where=place, found=repeated)
+    missing = [gene for gene in genes if gene not in cells.var_names]
+    if missing:
+        raise InputError(
+            "genes of the fold are missing",
+            where=place,
+            found=missing,
+            remedy="predict the genes of genes.tsv in the fold's folder `data`",
+        )
     if not cells.obs_names.is_unique:
-        raise InputError(
-            "cell names must be unique",
-            where=f"{where}, obs_names",
-            found=cells.obs_names[cells.obs_names.duplicated()].unique(),
-        )
-    _check_perturbations(cells, test_perturbations, where)
-    _check_counts(cells.X, f"{where}, X")
-    _check_lognorm(cells.layers.get(LAYER), f"{where}, layers['{LAYER}']")
+        repeated = cells.obs_names[cells.obs_names.duplicated()].unique()
+        raise InputError("cell names must be unique", where=f"{path}, obs_names", found=repeated)
+    _check_perturbations(cells, perturbations, kind, str(path))
+    matrix = sparse.csr_matrix(cells[:, list(genes)].X)
+    wanted = np.isin(labels_of(cells), list(perturbations))
+    _check_values(matrix[wanted].data, kind, f"{path}, X")
+    n_cells = np.ones(len(cells), np.int64)
+    if kind == "profile" and "n_cells" in cells.obs:
+        n_cells = cells.obs["n_cells"].to_numpy(dtype=np.int64)
+    return PredictedCells(kind, matrix, labels_of(cells), cells.obs_names, n_cells)  # type: ignore[arg-type]
 
 
-def _check_genes(found: pd.Index, genes: Sequence[str], where: str) -> None:
-    place = f"{where}, var_names"
-    missing, unknown = pd.Index(genes).difference(found), found.difference(pd.Index(genes))
-    if len(missing) or len(unknown):
-        raise InputError(
-            "genes of the fold are missing" if len(missing) else "genes are not of the fold",
-            where=place,
-            found=missing if len(missing) else unknown,
-        )
-    if list(found) != list(genes):
-        differing = (f"{a} for {b}" for a, b in zip(found, genes, strict=False) if a != b)
-        raise InputError(
-            "genes must be in the order of the fold",
-            where=place,
-            found=differing if len(found) == len(genes) else found[found.duplicated()],
-        )
-
-
-def _check_perturbations(cells: ad.AnnData, tests: Sequence[str], where: str) -> None:
-    place = f"{where}, obs['perturbation']"
+def _check_perturbations(cells: ad.AnnData, wanted: Sequence[str], values: str, path: str) -> None:
+    place = f"{path}, obs['perturbation']"
     if "perturbation" not in cells.obs:
         raise InputError("the column is missing", where=place, found=list(cells.obs.columns))
     number = cells.obs["perturbation"].astype(str).value_counts().to_dict()
-    for what, names in {
-        "test perturbations are missing": [name for name in tests if name not in number],
-        "perturbations are not to be predicted": sorted(set(number) - set(tests)),
-        "a prediction needs at least two cells": [n for n in tests if number.get(n, 0) < 2],
-    }.items():
-        if names:
-            raise InputError(what, where=place, found=names)
-
-
-def _check_counts(counts: object, where: str) -> None:
-    if not isinstance(counts, sparse.csr_matrix | sparse.csr_array):
-        raise InputError("counts must be CSR", where=where, found=type(counts).__name__)
-    values = counts.data
-    bad = ~np.isfinite(values) | (values < 0) | (values != np.round(values))
-    if bad.any():
+    missing = [name for name in wanted if name not in number]
+    if missing:
         raise InputError(
-            "counts must be nonnegative integers", where=where, found=np.unique(values[bad])
+            "perturbations to predict are missing",
+            where=place,
+            found=missing,
+            remedy="predict every name of test_perturbations.txt in the fold's folder `data`; "
+            "targets are sorted and joined by +",
         )
+    if values == "profile":
+        repeated = [name for name in wanted if number[name] > 1]
+        if repeated:
+            raise InputError("a profile has one row", where=place, found=repeated)
+    else:
+        few = [name for name in wanted if number[name] < 2]
+        if few:
+            raise InputError("a prediction needs at least two cells", where=place, found=few)
 
 
-def _check_lognorm(values: object, where: str) -> None:
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        found = getattr(values, "dtype", "nothing" if values is None else "")
-        raise InputError(
-            "log-normalised values must be dense float32",
-            where=where,
-            found=f"{type(values).__name__} of {found}",
-        )
+def _check_values(values: NDArray, kind: str, where: str) -> None:
     bad = ~np.isfinite(values) | (values < 0)
+    what, remedy = "values must be finite and nonnegative", None
+    if kind == "counts":
+        bad |= values != np.round(values)
+        what = "counts must be nonnegative integers"
+        remedy = "if these are log-normalised, say so: uns['values'] = 'lognorm'"
+    elif not bad.any() and len(values) and values.max() > MOST:
+        bad = values > MOST
+        what = "values are too large for log1p of counts scaled to 10,000 per cell"
+        remedy = "if these are counts, say so: uns['values'] = 'counts'"
     if bad.any():
-        raise InputError(
-            "log-normalised values must be finite and nonnegative",
-            where=where,
-            found=np.unique(values[bad]),
-        )
+        raise InputError(what, where=where, found=np.unique(values[bad]), remedy=remedy)
+
+
+# ------------------------------------------------------------------------- methods that reuse cells
 
 
 def draw_rows(rows: NDArray[np.intp], n_cells: int, seed: int, label: str) -> NDArray[np.intp]:
     """Draw at most ``n_cells`` rows without replacement, by a seed of their own per label."""
-    rng = np.random.default_rng(derive_seed(seed, label))
+    rng = np.random.default_rng(derive_seed(seed, draw=label))
     return np.sort(rng.choice(rows, min(n_cells, len(rows)), replace=False))
 
 
@@ -199,43 +363,32 @@ def control_rows(train: ad.AnnData, where: str) -> NDArray[np.intp]:
 
 
 def write_observed(
-    path: str | Path,
-    method: str,
-    cells: ad.AnnData,
-    rows: Mapping[str, NDArray[np.intp]],
+    path: str | Path, cells: ad.AnnData, rows: Mapping[str, NDArray[np.intp]], *, keep: str
 ) -> None:
     """Predict training cells as they are, the given rows for each perturbation.
 
     One cell may stand for several perturbations, so names carry the perturbation too.
     """
-    drawn = np.concatenate(list(rows.values()))
-    labels = np.repeat(list(rows), [len(own) for own in rows.values()])
-    write_prediction(
-        path,
-        method,
-        labels,
-        cells.var_names,
-        _names(method, labels, cells.obs_names[drawn]),
-        cells.X[drawn],
-    )
+    with prediction_writer(path, cells.var_names, keep=keep) as writer:
+        for name, own in rows.items():
+            writer.add(name, cells.X[own], _names(name, cells.obs_names[own]))
 
 
 def write_shifted_control(
     path: str | Path,
-    method: str,
     train: ad.AnnData,
     shifts: Mapping[str, NDArray[np.float64]],
     n_cells: int,
     seed: int,
+    *,
+    keep: str,
 ) -> None:
-    """Predict control cells shifted by a mean effect.
+    """Predict control cells shifted by a mean effect, in log-normalised expression, at least 0.
 
     Parameters
     ----------
     path
         The h5ad file to write.
-    method
-        Name of the method.
     train
         Training cells, control among them.
     shifts
@@ -244,41 +397,17 @@ def write_shifted_control(
         Control cells drawn for each perturbation, all if there are fewer.
     seed
         Decides which.
+    keep
+        ``cells`` or ``profiles``.
     """
     control = control_rows(train, "training cells")
-    rows = {name: draw_rows(control, n_cells, seed, name) for name in shifts}
-    drawn = np.concatenate(list(rows.values()))
-    labels = np.repeat(list(rows), [len(own) for own in rows.values()])
-    values = lognorm(train.X[drawn]).astype(np.float64)
-    values += np.repeat(np.stack(list(shifts.values())), [len(r) for r in rows.values()], axis=0)
-    np.maximum(values, 0, out=values)
-    totals = np.asarray(train.X[drawn].sum(axis=1), dtype=np.float64).ravel()
-    write_prediction(
-        path,
-        method,
-        labels,
-        train.var_names,
-        _names(method, labels, train.obs_names[drawn]),
-        implied_counts(values, totals),
-        values.astype(np.float32),
-    )
+    with prediction_writer(path, train.var_names, keep=keep, values="lognorm") as writer:
+        for name, shift in shifts.items():
+            rows = draw_rows(control, n_cells, seed, name)
+            values = lognorm(train.X[rows]).astype(np.float64) + shift
+            np.maximum(values, 0, out=values)
+            writer.add(name, values.astype(np.float32), _names(name, train.obs_names[rows]))
 
 
-def implied_counts(values: NDArray[np.float64], totals: NDArray[np.float64]) -> sparse.csr_matrix:
-    """Rounded counts in the proportions of log-normalised values, with the given totals.
-
-    Parameters
-    ----------
-    values
-        Log-normalised expression, (n, d).
-    totals
-        Counts per cell over the d genes, (n,).
-    """
-    abundance = np.expm1(values)
-    sums = abundance.sum(axis=1)
-    scale = np.divide(totals, sums, out=np.zeros_like(sums), where=sums > 0)
-    return sparse.csr_matrix(np.rint(abundance * scale[:, None]).astype(np.int32))
-
-
-def _names(method: str, labels: Iterable[str], source: Iterable[str]) -> list[str]:
-    return [f"{method}:{label}:{cell}" for label, cell in zip(labels, source, strict=True)]
+def _names(label: str, source: Sequence[str]) -> list[str]:
+    return [f"{label}:{cell}" for cell in source]

@@ -73,6 +73,13 @@ class Drift(Section):
         unit="standard deviations",
         gt=0,
     )
+    samples: int = key(
+        10_000,
+        "States drawn from each learned prior to train the drift (N).",
+        source=f"{METHODS} (10,000)",
+        unit="states",
+        ge=2,
+    )
     steps: int = key(
         50_000,
         "Optimizer steps. Weight decay acts through learning rate x decay x steps: a shorter run "

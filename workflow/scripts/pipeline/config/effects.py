@@ -1,7 +1,5 @@
 """Section `effects`."""
 
-from typing import Literal
-
 from pipeline.config.schema import METHODS, PIPELINE, Section, fractions, key
 
 
@@ -16,17 +14,11 @@ class Effects(Section):
         unit="fits",
         ge=1,
     )
-    transform: Literal["identity", "log_rate"] | None = key(
-        None,
-        "`states.transform` of the fits to all conditions, from which effects are read; null takes "
-        "that of `states`. What suits effects need not suit predictions.",
+    variant: str = key(
+        "default",
+        "Variant of the settings of LCD (`methods.lcd.variants`) whose fits to all conditions the "
+        "effects are read from. What suits effects need not suit predictions.",
         source=PIPELINE,
-    )
-    scaling: Literal["standard_deviation", "covariance"] | None = key(
-        None, "Likewise, `states.scaling`.", source=PIPELINE
-    )
-    shrinkage: float | None = key(
-        None, "Likewise, `states.shrinkage`.", source=PIPELINE, ge=0, lt=1
     )
     edges: int = key(
         50,

@@ -7,7 +7,7 @@ from pydantic import (
     Field,
 )
 
-from pipeline.config.schema import METHODS, PIPELINE, Section, distinct, key
+from pipeline.config.schema import METHODS, PIPELINE, Names, Section, distinct, key
 
 MetricName = Literal[
     "mmd_top_de",
@@ -46,6 +46,18 @@ class Evaluation(Section):
             source=f"{METHODS}; {PIPELINE}",
             min_length=1,
         )
+    )
+    reference: str = key(
+        "lcd",
+        "Method that the others are compared with in pairs, one of those that run.",
+        source=PIPELINE,
+        min_length=1,
+    )
+    shown: Names | None = key(
+        None,
+        "Methods whose cells one figure shows gene by gene; null: the reference and the method "
+        "that stands before it.",
+        source=PIPELINE,
     )
     top_genes: int = key(
         20,

@@ -88,13 +88,6 @@ class Prior(Section):
         unit="conditions",
         ge=1,
     )
-    samples: int = key(
-        10_000,
-        "States drawn from each learned prior to train the drift (N).",
-        source=f"{METHODS} (10,000)",
-        unit="states",
-        ge=2,
-    )
     beta2: float = key(
         0.99,
         "Decay of Adam's second moment; there is no first moment (its decay is 0, as published).",

@@ -1,0 +1,12 @@
+"""Random cells of all training perturbations."""
+
+from pipeline.methods import Method
+
+METHOD = Method(
+    label="Random\nperturbed",
+    description="Random perturbed cells of all training conditions.",
+    colour="#56B4E9",
+    position=20,
+    kind="baseline",
+    default=True,
+)

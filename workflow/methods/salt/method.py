@@ -1,0 +1,11 @@
+"""SALT, the additive baseline."""
+
+from pipeline.methods import Method
+
+METHOD = Method(
+    label="SALT",
+    description="Control cells shifted by the sum of the single effects (Gaudelet et al. 2024).",
+    colour="#0072B2",
+    position=40,
+    default=True,
+)

@@ -1,0 +1,70 @@
+"""Choosing settings of methods on combinations held out for that alone."""
+
+
+def grid_metrics(wildcards):
+    """Metrics of every point of a method's grid."""
+    return [metrics_of(TUNING, fit) for fit in PLAN.grid_fits(wildcards.method)]
+
+
+def grid_settings(wildcards):
+    """All settings of every point of a method's grid."""
+    fits = PLAN.grid_fits(wildcards.method)
+    return [PLAN.all_settings(wildcards.method, fit.variant.settings) for fit in fits]
+
+
+rule choose_settings:
+    input:
+        metrics_tables=grid_metrics,
+    output:
+        ranking="<results>/tuning/{method}.tsv",
+        winner="<results>/tuning/{method}.json",
+    log:
+        "<logs>/tuning/choose_settings_{method}.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        points=lambda wildcards: PLAN.grid(PLAN.methods[wildcards.method]),
+        values=grid_settings,
+        metric=CFG.tuning.metric,
+        method="{method}",
+        source=source("tuning/choose_settings"),
+    script:
+        "../scripts/tuning/choose_settings.py"
+
+
+rule write_tuned_settings:
+    input:
+        winner="<results>/tuning/{method}.json",
+    output:
+        settings=f"<results>/settings/{{method}}/{TUNED}/{{program}}.json",
+    log:
+        f"<logs>/settings/{{method}}/{TUNED}/{{program}}.log",
+    wildcard_constraints:
+        program="[a-z_]+",
+    localrule: True
+    conda:
+        "../../envs/screen.yaml"
+    params:
+        sections=lambda wildcards: PLAN.methods[wildcards.method]
+        .program(wildcards.program)
+        .settings,
+        source=source("tuning/write_tuned_settings"),
+    script:
+        "../scripts/tuning/write_tuned_settings.py"
+
+
+rule collect_winners:
+    input:
+        rankings=expand("<results>/tuning/{method}.tsv", method=PLAN.tuned),
+    output:
+        winners="<results>/tuning/winners.tsv",
+    log:
+        "<logs>/tuning/collect_winners.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        source=source("tuning/collect_winners"),
+    script:
+        "../scripts/tuning/collect_winners.py"

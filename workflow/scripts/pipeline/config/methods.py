@@ -1,0 +1,200 @@
+"""Section `methods`: settings of the registered methods, and predictions made elsewhere."""
+
+import itertools
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+
+from lcd_core.errors import InputError
+from pipeline.config.messages import explain
+from pipeline.config.schema import PIPELINE, Section, contradiction, key
+from pipeline.methods import Method, registry
+
+DEFAULT, TUNED = "default", "tuned"
+NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+RESERVED = {DEFAULT, TUNED}
+
+
+class Tunable(Section):
+    """What every method with settings has beside them."""
+
+    variants: dict[str, dict[str, Any]] = key(
+        {},
+        "Named sets of settings: what differs from those above, e.g. "
+        "`{wide: {drift: {hidden: 512}}}`. A variant runs where it is named, as `lcd/wide`.",
+        source=PIPELINE,
+    )
+    grid: dict[str, list[Any]] | None = key(
+        None,
+        "Keys with the values that tuning tries in all combinations, e.g. "
+        "`{drift.weight_decay: [0.1, 1]}`; null takes the published grid.",
+        source=PIPELINE,
+    )
+
+    @model_validator(mode="after")
+    def _names_of_variants(self) -> "Tunable":
+        import re
+
+        for name in self.variants:
+            if not re.match(NAME, name) or name in RESERVED or name.startswith("grid"):
+                raise contradiction(
+                    "methods",
+                    "this cannot be the name of a variant",
+                    name,
+                    "use letters, digits and _, beginning with a letter; not default, tuned, or "
+                    "names that begin with grid",
+                )
+        return self
+
+
+class Plain(Section):
+    """A method without settings."""
+
+
+class OwnPrediction(Section):
+    """A prediction made elsewhere, scored beside the methods."""
+
+    predictions: str = key(
+        "",
+        "The h5ad file with the predicted cells; `{fold}` stands for the name of the fold.",
+        source=PIPELINE,
+    )
+    values: Literal["counts", "lognorm", "profile"] | None = key(
+        None,
+        "What its `X` holds: `counts`; `lognorm`, log1p of counts scaled to 10,000 per cell; or "
+        "`profile`, one row of mean lognorm per perturbation. null reads `uns['values']` of the "
+        "file.",
+        source=PIPELINE,
+    )
+    label: str | None = key(None, "Name in figures; null takes that of the key.", source=PIPELINE)
+    colour: str = key(
+        "#6E6E6E", "Colour in figures.", source=PIPELINE, pattern=r"^#[0-9A-Fa-f]{6}$"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_is_named(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("predictions"):
+            raise contradiction(
+                "methods",
+                "no method has this name, and a prediction of one's own needs its file",
+                ", ".join(f"{name}: {value}" for name, value in values.items()) or "no settings",
+                f"the methods are {', '.join(registry())}; or give `predictions`, the path of an "
+                "h5ad file with {fold} in it",
+            )
+        return values
+
+
+@cache
+def section_of(method: Method) -> type[Section]:
+    """Schema of one method in the configuration."""
+    if method.settings is None:
+        return Plain
+    return create_model(
+        method.settings.__name__,
+        __base__=(method.settings, Tunable),
+        __doc__=method.settings.__doc__,
+        __module__=__name__,
+    )
+
+
+class MethodsBase(BaseModel):
+    """Settings of the methods, and predictions made elsewhere (any other name).
+
+    A method is run if `prediction.methods` says so; where that is null, if it is one of the default
+    methods or is named here.
+    """
+
+    model_config = Section.model_config | {"extra": "allow"}
+    __pydantic_extra__: dict[str, OwnPrediction]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_no_settings(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: {} if value is None else value for name, value in values.items()}
+
+    @property
+    def own(self) -> dict[str, OwnPrediction]:
+        """Predictions made elsewhere."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+Methods: type[MethodsBase] = create_model(
+    "Methods",
+    __base__=MethodsBase,
+    __doc__=MethodsBase.__doc__,
+    __module__=__name__,
+    **{
+        name: (section_of(method), Field(default_factory=section_of(method)))
+        for name, method in registry().items()
+    },
+)
+
+
+def plain_settings(method: Method, section: BaseModel) -> dict[str, Any]:
+    """Settings of a method as plain values, without its variants and grid."""
+    values = section.model_dump(mode="json", exclude={"variants", "grid"})
+    return values
+
+
+def laid_over(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes laid over them, section by section."""
+    merged = dict(settings)
+    for name, value in changes.items():
+        below = merged.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[name] = laid_over(below, value) if both else value
+    return merged
+
+
+def nested(dotted: str, value: Any) -> dict[str, Any]:
+    """Write ``{"a.b": v}`` as ``{"a": {"b": v}}``."""
+    first, _, rest = dotted.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+def validated(
+    method: Method, given: Mapping[str, Any], changes: Mapping[str, Any], place: str, path: str
+) -> dict[str, Any]:
+    """Settings of a variant with all defaults filled in.
+
+    Parameters
+    ----------
+    method
+        The method.
+    given
+        Its settings as the configuration has them.
+    changes
+        What the variant changes.
+    place, path
+        Where these stand, for messages: key and file.
+
+    Raises
+    ------
+    InputError
+        Names what the method does not accept.
+    """
+    assert method.settings is not None
+    try:
+        model = method.settings.model_validate(laid_over(given, changes))
+    except ValidationError as error:
+        details = error.errors()[0]
+        mistake = explain(details, method.settings, path)
+        field = str(mistake.where).rpartition(", ")[2]
+        raise InputError(
+            mistake.what,
+            where=f"{path}, {place}.{field}",
+            found=mistake.found,
+            remedy=mistake.remedy,
+        ) from None
+    return model.model_dump(mode="json")
+
+
+def grid_points(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All combinations of the values of a grid, as dotted keys with values."""
+    keys = list(grid)
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*grid.values())]

@@ -1,0 +1,310 @@
+"""What a run makes: its folds, its fits, and the settings of each.
+
+A fit is named by its method and its variant, ``lcd`` or ``lcd/wide.seed2``. A *variant* is a named
+set of settings, with a seed after ``.seed`` unless it is the first; a *fold* says what is trained
+on and what is held out, and nothing else. Files of a fit are under
+``folds/<fold>/<method>/<variant>/``.
+"""
+
+import re
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from lcd_core.errors import InputError
+from pipeline.config.config import Config
+from pipeline.config.methods import (
+    DEFAULT,
+    TUNED,
+    OwnPrediction,
+    grid_points,
+    laid_over,
+    nested,
+    plain_settings,
+    validated,
+)
+from pipeline.methods import Method, Program, registry
+
+
+class Variant(NamedTuple):
+    """A named set of settings, and the number of the seed."""
+
+    settings: str = DEFAULT
+    seed: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Variant":
+        """Read ``wide`` or ``wide.seed2``."""
+        settings, _, seed = text.partition(".seed")
+        return cls(settings, int(seed or 1))
+
+    def __str__(self) -> str:
+        return self.settings if self.seed == 1 else f"{self.settings}.seed{self.seed}"
+
+
+VARIANT = r"[A-Za-z][A-Za-z0-9_]*(\.seed[1-9][0-9]*)?"
+"""What the name of a variant looks like."""
+
+
+class Fit(NamedTuple):
+    """A method with a variant."""
+
+    method: str
+    variant: Variant
+
+    @classmethod
+    def parse(cls, name: str) -> "Fit":
+        """Read ``lcd`` or ``lcd/wide.seed2``."""
+        method, _, variant = name.partition("/")
+        return cls(method, Variant.parse(variant or DEFAULT))
+
+    def __str__(self) -> str:
+        default = self.variant == Variant()
+        return self.method if default else f"{self.method}/{self.variant}"
+
+
+class Plan:
+    """The fits of a configuration.
+
+    Parameters
+    ----------
+    config
+        The checked configuration.
+    path
+        Its file, for messages.
+
+    Raises
+    ------
+    InputError
+        If a name of a method or variant is unknown, or a variant's settings are refused.
+    """
+
+    def __init__(self, config: Config, path: str) -> None:
+        self.config, self.path = config, path
+        self.methods = registry()
+        self._settings: dict[tuple[str, str], dict[str, Any]] = {}
+        for method in self.methods.values():
+            if method.settings is not None:
+                self._settings |= self._settings_of(method)
+        self.tuned = [self._tunable(name) for name in config.tuning.methods]
+        self._check_variant("effects.variant", Fit("lcd", self.effects_variant))
+        if "benchmark" in config.analyses:
+            self._check_benchmark()
+
+    def _settings_of(self, method: Method) -> dict[tuple[str, str], dict[str, Any]]:
+        """Settings of all variants of a method that are known before anything runs."""
+        section = getattr(self.config.methods, method.name)
+        given = plain_settings(method, section)
+        place = f"methods.{method.name}"
+        found = {(method.name, DEFAULT): given}
+        for name, changes in section.variants.items():
+            where = f"{place}.variants.{name}"
+            found[method.name, name] = validated(method, given, changes, where, self.path)
+        for number, point in enumerate(self.grid(method), start=1):
+            changes = {}
+            for key, value in point.items():
+                changes = laid_over(changes, nested(key, value))
+            found[method.name, f"grid{number:03d}"] = validated(
+                method, given, changes, f"{place}.grid: ", self.path
+            )
+        return found
+
+    def grid(self, method: Method) -> list[dict[str, Any]]:
+        """Points of a method's grid."""
+        if method.settings is None or method.name not in self.config.tuning.methods:
+            return []
+        grid = getattr(self.config.methods, method.name).grid
+        return grid_points(method.grid if grid is None else grid)
+
+    def grid_fits(self, method: str) -> list[Fit]:
+        """The fits among which tuning chooses."""
+        points = self.grid(self.methods[method])
+        return [Fit(method, Variant(f"grid{n:03d}")) for n in range(1, len(points) + 1)]
+
+    def _tunable(self, name: str) -> str:
+        method = self.methods.get(name)
+        if method is None or method.settings is None:
+            able = [m.name for m in self.methods.values() if m.settings is not None]
+            raise InputError(
+                "this method has no settings to tune" if method else "there is no such method",
+                where=f"{self.path}, tuning.methods",
+                found=name,
+                remedy=f"name one of {', '.join(able)}",
+            )
+        if not self.grid(method):
+            raise InputError(
+                "there are no values to try",
+                where=f"{self.path}, methods.{name}.grid",
+                found="an empty grid",
+                remedy=f"give methods.{name}.grid, e.g. {{key: [value, value]}}",
+            )
+        if self.config.folds.tuning_doubles == 0:
+            raise InputError(
+                "tuning needs combinations of its own",
+                where=f"{self.path}, folds.tuning_doubles",
+                found="0",
+                remedy="raise folds.tuning_doubles, or leave tuning.methods empty",
+            )
+        if self.config.tuning.metric not in self.config.evaluation.metrics:
+            raise InputError(
+                "the metric to tune by is not computed",
+                where=f"{self.path}, tuning.metric",
+                found=self.config.tuning.metric,
+                remedy="name one of evaluation.metrics: "
+                f"{', '.join(self.config.evaluation.metrics)}",
+            )
+        return name
+
+    def main_fit(self, method: str) -> Fit:
+        """The fit that a method's name alone stands for."""
+        return Fit(method, Variant(TUNED if method in self.config.tuning.methods else DEFAULT))
+
+    @cached_property
+    def benchmark(self) -> list[Fit]:
+        """The fits whose predictions are compared."""
+        own = self.config.methods.own
+        names = self.config.prediction.methods
+        if names is None:
+            given = self.config.methods.model_fields_set
+            names = tuple(
+                name for name, method in self.methods.items() if method.default or name in given
+            )
+            names += tuple(own)
+        fits = [self._fit("prediction.methods", name) for name in names]
+        known = [*self.methods, *own]
+        return sorted(
+            dict.fromkeys(fits), key=lambda fit: (known.index(fit.method), str(fit.variant))
+        )
+
+    def _fit(self, place: str, name: str) -> Fit:
+        method, _, variant = name.partition("/")
+        if method not in self.methods and method not in self.config.methods.own:
+            import difflib
+
+            known = [*self.methods, *self.config.methods.own]
+            close = difflib.get_close_matches(method, known, n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise InputError(
+                "there is no such method",
+                where=f"{self.path}, {place}",
+                found=name,
+                remedy=f"{hint}the methods are {', '.join(known)}; a prediction of your own is "
+                "named under `methods`, with `predictions: <file>`",
+            )
+        if not variant:
+            return self.main_fit(method)
+        fit = Fit.parse(name)
+        if not re.fullmatch(VARIANT, variant):
+            raise InputError(
+                "this is no name of a variant",
+                where=f"{self.path}, {place}",
+                found=name,
+                remedy="write <method>/<variant>, or <method>/<variant>.seed2 for another seed",
+            )
+        self._check_variant(place, fit)
+        return fit
+
+    def _check_variant(self, place: str, fit: Fit) -> None:
+        """Raise InputError where a method has no such variant."""
+        if fit.variant.settings in self.variants(fit.method):
+            return
+        raise InputError(
+            f"{fit.method} has no such variant",
+            where=f"{self.path}, {place}",
+            found=fit.variant.settings,
+            remedy=f"define it as methods.{fit.method}.variants.{fit.variant.settings}, or name "
+            f"one of {', '.join(self.variants(fit.method))}",
+        )
+
+    def variants(self, method: str) -> list[str]:
+        """Names of the settings of a method."""
+        own = [name for owner, name in self._settings if owner == method]
+        tuned = [TUNED] if method in self.config.tuning.methods else []
+        return [*(own or [DEFAULT]), *tuned]
+
+    def _check_benchmark(self) -> None:
+        names = [str(fit) for fit in self.benchmark]
+        for place, wanted in {
+            "evaluation.reference": [self.config.evaluation.reference],
+            "evaluation.shown": self.config.evaluation.shown or (),
+        }.items():
+            for name in wanted:
+                if str(self._fit(place, name)) not in names:
+                    raise InputError(
+                        "this method does not run",
+                        where=f"{self.path}, {place}",
+                        found=name,
+                        remedy=f"name one of {', '.join(names)}, or add it to prediction.methods",
+                    )
+
+    @property
+    def reference(self) -> str:
+        """Name of the fit with which the others are compared."""
+        return str(self._fit("evaluation.reference", self.config.evaluation.reference))
+
+    @property
+    def shown(self) -> list[str]:
+        """Names of the fits whose cells are shown gene by gene."""
+        if self.config.evaluation.shown is not None:
+            return [str(self._fit("evaluation.shown", n)) for n in self.config.evaluation.shown]
+        comparable = [
+            str(fit)
+            for fit in self.benchmark
+            if fit.method in self.methods and self.methods[fit.method].kind == "method"
+        ]
+        before = [n for n in comparable if n != self.reference]
+        return [*before[-1:], self.reference]
+
+    @property
+    def effects_variant(self) -> Variant:
+        """The variant of LCD from which effects are read."""
+        return Variant(self.config.effects.variant)
+
+    def seeds_of_effects(self) -> list[Variant]:
+        """Its seeds."""
+        name = self.config.effects.variant
+        return [Variant(name, n) for n in range(1, self.config.effects.seeds + 1)]
+
+    def settings(self, method: str, variant: str, program: Program) -> dict[str, Any] | None:
+        """Settings that a program reads; None for a variant that is chosen by the run itself."""
+        if variant == TUNED:
+            return None
+        own = self._settings[method, variant]
+        return own if program.settings is None else {n: own[n] for n in program.settings}
+
+    def all_settings(self, method: str, variant: str) -> dict[str, Any]:
+        """All settings of a variant that is known before anything runs."""
+        return self._settings[method, variant]
+
+    def owner(self, method: Method, variant: Variant, program: Program) -> Variant:
+        """The variant that runs a program for this one too.
+
+        Of the variants that agree in all settings up to that program it is the first: a grid over
+        settings of a later step does not repeat the steps before.
+        """
+        if method.settings is None or variant.settings == TUNED:
+            return variant
+        sections = method.sections_up_to(program)
+        own = self._settings[method.name, variant.settings]
+        for (name, other), values in self._settings.items():
+            if name == method.name and all(
+                values[s] == own[s] for s in (sections if sections is not None else own)
+            ):
+                return Variant(other, variant.seed)
+        raise AssertionError("a variant agrees with itself")
+
+    def own_prediction(self, method: str) -> OwnPrediction | None:
+        """A prediction made elsewhere, if that is what the name stands for."""
+        return self.config.methods.own.get(method)
+
+    def looks(self) -> dict[str, dict[str, str]]:
+        """Label, colour and kind of every method, in the order of display."""
+        looks = {
+            name: {"label": method.label, "colour": method.colour, "kind": method.kind}
+            for name, method in self.methods.items()
+        }
+        own = {
+            name: {"label": given.label or name, "colour": given.colour, "kind": "method"}
+            for name, given in self.config.methods.own.items()
+        }
+        references = {name: look for name, look in looks.items() if look["kind"] == "reference"}
+        return {n: v for n, v in looks.items() if n not in references} | own | references
