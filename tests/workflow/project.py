@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -75,10 +75,16 @@ class Project:
         assert jobs or "Nothing to be done" in output, output
         return jobs
 
+    def configuration(self) -> dict[str, Any]:
+        """Return the configuration as its file has it."""
+        text = (self.folder / str(self.configfile)).read_text()
+        configuration: dict[str, Any] = yaml.safe_load(text)
+        return configuration
+
     def configure(self, section: str, **values: object) -> None:
         """Change keys of a section of the configuration file."""
         path = self.folder / str(self.configfile)
-        configuration = yaml.safe_load(path.read_text())
+        configuration = self.configuration()
         configuration.setdefault(section, {}).update(values)
         path.write_text(yaml.safe_dump(configuration))
 

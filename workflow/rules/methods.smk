@@ -63,7 +63,7 @@ rule write_settings:
     log:
         "<logs>/settings/{method}/{settings_name}/{program}.log",
     wildcard_constraints:
-        settings_name=f"(?!{TUNED}$)[A-Za-z0-9_]+",
+        settings_name=f"(?!{TUNED}/)[A-Za-z0-9_]+",
         program="[a-z_]+",
     localrule: True
     conda:

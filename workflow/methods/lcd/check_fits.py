@@ -97,7 +97,9 @@ def main(
         checks.append(genes_of(q, screen.var_names, observed, from_prior))
         if q == CONTROL:
             continue
-        order = np.random.default_rng(derive_seed(seed, perturbation=q, purpose="halves")).permutation(len(observed))
+        order = np.random.default_rng(
+            derive_seed(seed, perturbation=q, purpose="halves")
+        ).permutation(len(observed))
         half = len(observed) // 2
         top = screen.var_names.get_indexer(tests.loc[tests["perturbation"] == q, "gene"])
         pairs = {

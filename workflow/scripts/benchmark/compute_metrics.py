@@ -16,9 +16,7 @@ SIGNIFICANT = 0.05
 """Adjusted P value below which a gene counts as differentially expressed."""
 
 
-def read_tests(
-    path: str, genes: pd.Index, perturbations: list[str]
-) -> dict[str, pd.DataFrame]:
+def read_tests(path: str, genes: pd.Index, perturbations: list[str]) -> dict[str, pd.DataFrame]:
     """Read differential expression, for each perturbation one row per gene of the fold."""
     table = read_tsv(path, dtype={"perturbation": str, "gene": str})
     missing = sorted(set(perturbations) - set(table["perturbation"]))

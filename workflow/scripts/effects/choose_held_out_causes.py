@@ -49,7 +49,9 @@ def main(*, effects: str, causes: str, k: int, folds: list[str], seed: int) -> N
     fold = np.empty(len(chosen), dtype=int)
     fold[np.random.default_rng(seed).permutation(len(chosen))] = np.arange(len(chosen)) % n_folds
     logging.info("%d causes of the %d strongest edges in %d folds", len(chosen), k, n_folds)
-    write_tsv(pd.DataFrame({"cause": chosen, "fold": np.array(folds)[fold], "edges": counts}), causes)
+    write_tsv(
+        pd.DataFrame({"cause": chosen, "fold": np.array(folds)[fold], "edges": counts}), causes
+    )
 
 
 if __name__ == "__main__":

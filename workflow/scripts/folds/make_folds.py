@@ -9,7 +9,6 @@ from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 
 
-
 def main(
     *,
     conditions: str,

@@ -6,6 +6,7 @@ on and what is held out, and nothing else. Files of a fit are under
 ``folds/<fold>/<method>/<variant>/``.
 """
 
+import difflib
 import re
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -104,7 +105,7 @@ class Plan:
             for key, value in point.items():
                 changes = laid_over(changes, nested(key, value))
             found[method.name, f"grid{number:03d}"] = validated(
-                method, given, changes, f"{place}.grid: ", self.path
+                method, given, changes, f"{place}.grid", self.path
             )
         return found
 
@@ -178,8 +179,6 @@ class Plan:
     def _fit(self, place: str, name: str) -> Fit:
         method, _, variant = name.partition("/")
         if method not in self.methods and method not in self.config.methods.own:
-            import difflib
-
             known = [*self.methods, *self.config.methods.own]
             close = difflib.get_close_matches(method, known, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]}? " if close else ""

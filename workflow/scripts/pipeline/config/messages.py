@@ -1,6 +1,7 @@
 """Words for the configuration: what a key accepts, and what is wrong with a value."""
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def type_label(key_schema: dict[str, Any]) -> str:
         items = type_label(key_schema["items"])
         return f"list of {items.removeprefix('one of ')}"
     if kind == "object":
-        return "mapping from columns to values"
+        return "mapping from names to values"
     bounds = [
         f"{words} {key_schema[bound]}" for bound, words in BOUNDS.items() if bound in key_schema
     ]
@@ -69,10 +70,21 @@ def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path) -> 
         remedy = context.get("remedy") or _accepted(details, model)
     return InputError(
         what,
-        where=f"{path}, {context.get('field') or dotted(location)}",
+        where=f"{path}, {_place(location, context.get('field'))}",
         found=context.get("found", repr(details["input"])),
         remedy=remedy,
     )
+
+
+def _place(location: Location, field: str | None) -> str:
+    """Where a mistake is; a validator names fields from its own section on, or below it."""
+    if field is None:
+        return dotted(location)
+    if field.startswith("."):
+        return dotted(location) + field
+    if location and field.partition(".")[0] == location[-1]:
+        return dotted((*location[:-1], field))
+    return field
 
 
 def dotted(location: Location) -> str:
@@ -85,10 +97,21 @@ def section_at(location: Location, model: type[BaseModel]) -> type[BaseModel] | 
     found: Any = model
     for part in location:
         field = found.model_fields.get(part)
-        found = field.annotation if field is not None else None
+        found = field.annotation if field is not None else getattr(found, "any_other", None)
         if not (isinstance(found, type) and issubclass(found, BaseModel)):
             return None
     return found  # type: ignore[no-any-return]
+
+
+def inner_sections(
+    model: type[BaseModel], place: Location = ()
+) -> Iterator[tuple[Location, type[BaseModel]]]:
+    """All sections below a model with their places, in order."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield (*place, name), inner
+            yield from inner_sections(inner, (*place, name))
 
 
 def _home_of(location: Location, model: type[BaseModel]) -> str:
@@ -97,10 +120,9 @@ def _home_of(location: Location, model: type[BaseModel]) -> str:
     section = section_at(location[:-1], model) or model
     close = difflib.get_close_matches(name, section.model_fields, n=1, cutoff=0.7)
     likely = [dotted((*location[:-1], key)) for key in close]
-    for other in model.model_fields:
-        inner = section_at((other,), model)
-        if inner is not None and name in inner.model_fields:
-            likely.append(dotted((other, name)))
+    for place, inner in inner_sections(model):
+        if place != location[:-1] and name in inner.model_fields:
+            likely.append(dotted((*place, name)))
     if len(location) > 1 and name in model.model_fields:
         likely.append(f"{name} at the top level")
     if likely:

@@ -1,9 +1,10 @@
 """Section `methods`: settings of the registered methods, and predictions made elsewhere."""
 
+import difflib
 import itertools
+import re
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
@@ -35,12 +36,10 @@ class Tunable(Section):
 
     @model_validator(mode="after")
     def _names_of_variants(self) -> "Tunable":
-        import re
-
         for name in self.variants:
             if not re.match(NAME, name) or name in RESERVED or name.startswith("grid"):
                 raise contradiction(
-                    "methods",
+                    f".variants.{name}",
                     "this cannot be the name of a variant",
                     name,
                     "use letters, digits and _, beginning with a letter; not default, tuned, or "
@@ -73,21 +72,7 @@ class OwnPrediction(Section):
         "#6E6E6E", "Colour in figures.", source=PIPELINE, pattern=r"^#[0-9A-Fa-f]{6}$"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _file_is_named(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("predictions"):
-            raise contradiction(
-                "methods",
-                "no method has this name, and a prediction of one's own needs its file",
-                ", ".join(f"{name}: {value}" for name, value in values.items()) or "no settings",
-                f"the methods are {', '.join(registry())}; or give `predictions`, the path of an "
-                "h5ad file with {fold} in it",
-            )
-        return values
 
-
-@cache
 def section_of(method: Method) -> type[Section]:
     """Schema of one method in the configuration."""
     if method.settings is None:
@@ -109,6 +94,7 @@ class MethodsBase(BaseModel):
 
     model_config = Section.model_config | {"extra": "allow"}
     __pydantic_extra__: dict[str, OwnPrediction]
+    any_other: ClassVar = OwnPrediction
 
     @model_validator(mode="before")
     @classmethod
@@ -117,28 +103,53 @@ class MethodsBase(BaseModel):
             return values
         return {name: {} if value is None else value for name, value in values.items()}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names_are_predictions(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if name in cls.model_fields or (isinstance(value, dict) and value.get("predictions")):
+                continue
+            if not re.match(NAME, str(name)):
+                raise contradiction(
+                    f".{name}",
+                    "this cannot be the name of a method",
+                    str(name),
+                    "use letters, digits and _, beginning with a letter",
+                )
+            close = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.6)
+            raise contradiction(
+                f".{name}",
+                "there is no such method, and a prediction of one's own needs its file",
+                repr(value),
+                (f"did you mean {close[0]}? " if close else "")
+                + f"the methods are {', '.join(cls.model_fields)}; or give `predictions`, the path "
+                "of an h5ad file with {fold} in it",
+            )
+        return values
+
     @property
     def own(self) -> dict[str, OwnPrediction]:
         """Predictions made elsewhere."""
         return dict(self.__pydantic_extra__ or {})
 
 
-Methods: type[MethodsBase] = create_model(
-    "Methods",
-    __base__=MethodsBase,
-    __doc__=MethodsBase.__doc__,
-    __module__=__name__,
-    **{
-        name: (section_of(method), Field(default_factory=section_of(method)))
-        for name, method in registry().items()
-    },
-)
+SECTIONS = {name: section_of(method) for name, method in registry().items()}
+
+if TYPE_CHECKING:
+    Methods = MethodsBase
+else:
+    Methods = create_model(
+        "Methods",
+        __base__=MethodsBase,
+        __doc__=MethodsBase.__doc__,
+        __module__=__name__,
+        **{name: (own, Field(default_factory=own)) for name, own in SECTIONS.items()},
+    )
 
 
 def plain_settings(method: Method, section: BaseModel) -> dict[str, Any]:
     """Settings of a method as plain values, without its variants and grid."""
-    values = section.model_dump(mode="json", exclude={"variants", "grid"})
-    return values
+    return section.model_dump(mode="json", exclude={"variants", "grid"})
 
 
 def laid_over(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
