@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from snakemake.cli import parse_config
 
 from evaluation.metrics import METRICS
@@ -19,8 +19,9 @@ from lcd_core.sampling import PRESETS
 from lcd_core.score_matching import DRAWS
 from lcd_core.states import TRANSFORMS
 from pipeline.config.config import Config, load_config
-from pipeline.config.document import documented, main, schema_text, sections
+from pipeline.config.document import documented, main, own_keys, schema_text, sections
 from pipeline.config.sampling import SAMPLER_PRESETS
+from pipeline.plan import Fit, Plan
 from simulation.linear_systems import MODEL_SIGMA, STRUCTURES
 
 FOLDER = Path(__file__).parents[2] / "config"
@@ -31,25 +32,26 @@ def read(name: str) -> dict[str, Any]:
     return yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
 
 
-def keys_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    return model.model_json_schema()["properties"]
-
-
 def choices(section: str, key: str) -> list[str]:
-    schema = keys_of(sections()[section])[key]
+    schema = own_keys(sections()[section])[key]
     return schema["enum"] if "enum" in schema else schema["items"]["enum"]
 
 
 def message_for(mapping: Any) -> str:
     with pytest.raises(InputError) as caught:
-        load_config(mapping, "some.yaml")
+        Plan(load_config(mapping, "some.yaml"), "some.yaml")
     return str(caught.value)
+
+
+def lcd(**sections: Any) -> dict[str, Any]:
+    """Configuration with settings of LCD."""
+    return {"methods": {"lcd": sections}}
 
 
 class TestShippedFiles:
     @pytest.mark.parametrize("name", FILES)
     def test_is_valid(self, name: str) -> None:
-        load_config(read(name), name)
+        Plan(load_config(read(name), name), name)
 
     @pytest.mark.parametrize("name", FILES)
     def test_agrees_with_the_json_schema(self, name: str) -> None:
@@ -69,10 +71,22 @@ class TestShippedFiles:
         self, name: str, hidden: int, weight_decay: float, temperature: float, prior_steps: int
     ) -> None:
         config = load_config(read(name), name)
-        assert (config.drift.hidden, config.drift.weight_decay) == (hidden, weight_decay)
-        assert (config.prior.temperature, config.prior.steps) == (temperature, prior_steps)
-        assert (config.prior.batch_cells, config.prior.monte_carlo_states) == (64, 20_000)
-        assert (config.drift.steps, config.drift.batch_states) == (50_000, 8_192)
+        assert (config.methods.lcd.drift.hidden, config.methods.lcd.drift.weight_decay) == (
+            hidden,
+            weight_decay,
+        )
+        assert (config.methods.lcd.prior.temperature, config.methods.lcd.prior.steps) == (
+            temperature,
+            prior_steps,
+        )
+        assert (
+            config.methods.lcd.prior.batch_cells,
+            config.methods.lcd.prior.monte_carlo_states,
+        ) == (64, 20_000)
+        assert (config.methods.lcd.drift.steps, config.methods.lcd.drift.batch_states) == (
+            50_000,
+            8_192,
+        )
         assert (config.folds.count, config.folds.tuning_doubles) == (10, 20)
         assert (config.genes.count, config.genes.markers_per_perturbation) == (1000, 20)
 
@@ -102,16 +116,16 @@ class TestDefaults:
         config = load_config({}, "empty.yaml")
         assert config.run == "default"
         assert config.threads.fit == 1
-        assert config.prior.steps == 250_000
+        assert config.methods.lcd.prior.steps == 250_000
 
     def test_cannot_be_changed_afterwards(self) -> None:
         config = load_config({}, "empty.yaml")
         with pytest.raises(ValidationError, match="frozen"):
-            config.prior.steps = 3
+            config.methods.lcd.prior.steps = 3
 
     @pytest.mark.parametrize("name", list(SAMPLER_PRESETS))
     def test_preset_fills_in_the_sampler(self, name: str) -> None:
-        sampling = load_config({"sampling": {"preset": name}}, "x").sampling
+        sampling = load_config(lcd(sampling={"preset": name}), "x").methods.lcd.sampling
         assert (sampling.step_size, sampling.steps_per_level) == (
             SAMPLER_PRESETS[name]["step_size"],
             SAMPLER_PRESETS[name]["steps_per_level"],
@@ -119,12 +133,12 @@ class TestDefaults:
 
     def test_custom_preset_is_taken_as_given(self) -> None:
         given = {"preset": "custom", "step_size": 0.5, "steps_per_level": 7}
-        sampling = load_config({"sampling": given}, "x").sampling
+        sampling = load_config(lcd(sampling=given), "x").methods.lcd.sampling
         assert (sampling.step_size, sampling.steps_per_level) == (0.5, 7)
 
     def test_complete_configuration_reads_back(self) -> None:
         config = load_config(
-            {"sampling": {"preset": "released"}, "screen": {"keep": {"a": 1}}}, "x"
+            lcd(sampling={"preset": "released"}) | {"screen": {"keep": {"a": 1}}}, "x"
         )
         assert load_config(config.model_dump(), "x") == config
 
@@ -145,8 +159,8 @@ class TestDefaults:
     def test_scientific_notation_of_yaml_is_a_number(self, m: int, e: int, letter: str) -> None:
         text = f"{m}{letter}{e}"
         assert isinstance(yaml.safe_load(text), str)
-        config = load_config({"drift": {"learning_rate": yaml.safe_load(text)}}, "x")
-        assert config.drift.learning_rate == float(text)
+        config = load_config(lcd(drift={"learning_rate": yaml.safe_load(text)}), "x")
+        assert config.methods.lcd.drift.learning_rate == float(text)
 
     def test_command_line_values_are_read_as_snakemake_passes_them(self) -> None:
         """Snakemake's parser leaves numbers inside a nested value as text."""
@@ -155,8 +169,8 @@ class TestDefaults:
                 "run=second",
                 "seed=2",
                 "folds={count: 2, max_test_doubles: null}",
-                "prior={learning_rate: 1e-3, steps: 6000}",
-                "sampling={preset: custom, step_size: 0.5, steps_per_level: 7}",
+                "methods={lcd: {prior: {learning_rate: 1e-3, steps: 6000}, "
+                "sampling: {preset: custom, step_size: 0.5, steps_per_level: 7}}}",
                 "prediction={methods: [lcd, control]}",
             ]
         )
@@ -164,8 +178,12 @@ class TestDefaults:
         config = load_config(given, "x")
         assert (config.run, config.seed) == ("second", 2)
         assert (config.folds.count, config.folds.max_test_doubles) == (2, None)
-        assert (config.prior.learning_rate, config.prior.steps) == (0.001, 6000)
-        assert (config.sampling.step_size, config.sampling.steps_per_level) == (0.5, 7)
+        assert (config.methods.lcd.prior.learning_rate, config.methods.lcd.prior.steps) == (
+            0.001,
+            6000,
+        )
+        own = config.methods.lcd.sampling
+        assert (own.step_size, own.steps_per_level) == (0.5, 7)
         assert config.prediction.methods == ("lcd", "control")
 
     @pytest.mark.parametrize("text", ["1_000", "0x10", "1.5", " 2", "two", "", "nan", "1e3", "٣"])
@@ -175,10 +193,10 @@ class TestDefaults:
 
 class TestAgreementWithTheMethod:
     def test_choices(self) -> None:
-        assert set(choices("drift", "parameterization")) == set(PARAMETERIZATIONS)
-        assert set(choices("drift", "conditions_per_batch")) == set(DRAWS)
-        assert set(choices("drift", "levels_per_batch")) == set(DRAWS)
-        assert set(choices("states", "transform")) == set(TRANSFORMS)
+        assert set(choices("methods.lcd.drift", "parameterization")) == set(PARAMETERIZATIONS)
+        assert set(choices("methods.lcd.drift", "conditions_per_batch")) == set(DRAWS)
+        assert set(choices("methods.lcd.drift", "levels_per_batch")) == set(DRAWS)
+        assert set(choices("methods.lcd.states", "transform")) == set(TRANSFORMS)
         assert choices("evaluation", "metrics") == list(METRICS)
 
     def test_linear_systems(self) -> None:
@@ -193,49 +211,70 @@ class TestAgreementWithTheMethod:
             for name, preset in PRESETS.items()
         }
         assert method == SAMPLER_PRESETS
-        assert set(choices("sampling", "preset")) == {*PRESETS, "custom"}
+        assert set(choices("methods.lcd.sampling", "preset")) == {*PRESETS, "custom"}
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     # what is wrong: (configuration, place, found, part of the remedy)
-    "misspelt section": ({"piror": {}}, "piror", "{}", "did you mean prior?"),
-    "misspelt key": ({"prior": {"stpes": 3}}, "prior.stpes", "3", "did you mean prior.steps?"),
+    "misspelt section": ({"tunign": {}}, "tunign", "{}", "did you mean tuning?"),
+    "misspelt key": (
+        lcd(prior={"stpes": 3}),
+        "methods.lcd.prior.stpes",
+        "3",
+        "did you mean methods.lcd.prior.steps?",
+    ),
+    "section of a method at the top": ({"prior": {}}, "prior", "{}", "mean methods.lcd.prior?"),
     "key of a section at the top": (
         {"weight_decay": 1},
         "weight_decay",
         "1",
-        "did you mean drift.weight_decay or linear_drift.weight_decay?",
+        "did you mean methods.lcd.drift.weight_decay or linear_drift.weight_decay?",
     ),
     "key in a wrong section": (
-        {"drift": {"temperature": 5}},
-        "drift.temperature",
+        lcd(drift={"temperature": 5}),
+        "methods.lcd.drift.temperature",
         "5",
-        "did you mean prior.temperature?",
+        "did you mean methods.lcd.prior.temperature?",
     ),
     "unlike any key": ({"folds": {"zzz": 1}}, "folds.zzz", "1", "count, tuning_doubles"),
-    "text for an integer": ({"prior": {"steps": "many"}}, "prior.steps", "'many'", "integer"),
+    "text for an integer": (
+        lcd(prior={"steps": "many"}),
+        "methods.lcd.prior.steps",
+        "'many'",
+        "integer",
+    ),
     "true for an integer": ({"seed": True}, "seed", "True", "integer"),
-    "fraction for an integer": ({"prior": {"blocks": 1.5}}, "prior.blocks", "1.5", "integer"),
+    "fraction for an integer": (
+        lcd(prior={"blocks": 1.5}),
+        "methods.lcd.prior.blocks",
+        "1.5",
+        "integer",
+    ),
     "number for a name": ({"run": 2024}, "run", "2024", "quote"),
     "path for a name": ({"run": "../x"}, "run", "'../x'", "A-Za-z0-9"),
-    "negative rate": ({"drift": {"learning_rate": -1}}, "drift.learning_rate", "-1", "above 0"),
+    "negative rate": (
+        lcd(drift={"learning_rate": -1}),
+        "methods.lcd.drift.learning_rate",
+        "-1",
+        "above 0",
+    ),
     "infinite rate": (
-        {"drift": {"learning_rate": float("inf")}},
-        "drift.learning_rate",
+        lcd(drift={"learning_rate": float("inf")}),
+        "methods.lcd.drift.learning_rate",
         "inf",
         "number",
     ),
     "no threads": ({"threads": {"fit": 0}}, "threads.fit", "0", "at least 1"),
     "unknown choice": (
-        {"states": {"transform": "logrates"}},
-        "states.transform",
+        lcd(states={"transform": "logrates"}),
+        "methods.lcd.states.transform",
         "'logrates'",
         "did you mean log_rate?",
     ),
     "unknown method": (
         {"prediction": {"methods": ["lcd", "slat"]}},
-        "prediction.methods[1]",
-        "'slat'",
+        "prediction.methods",
+        "slat",
         "did you mean salt?",
     ),
     "repeated metric": (
@@ -246,7 +285,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "text for a list": ({"screen": {"separator": "+"}}, "screen.separator", "'+'", "list of text"),
     "empty separator": ({"screen": {"separator": [""]}}, "screen.separator", "['']", "list"),
-    "section without keys": ({"prior": None}, "prior", "None", "give at least one of its keys"),
+    "section without keys": ({"folds": None}, "folds", "None", "give at least one of its keys"),
     "value for a section": ({"folds": 3}, "folds", "3", "count, tuning_doubles"),
     "null in keep": ({"screen": {"keep": {"a": None}}}, "screen.keep", "a: None", "mapping"),
     "file without a path": ({"screen": {"kind": "file"}}, "screen.path", "null", "screen.path"),
@@ -335,26 +374,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "a multiple of 2",
     ),
     "endless warm-up": (
-        {"prior": {"steps": 5000}},
-        "prior.warmup_steps",
+        lcd(prior={"steps": 5000}),
+        "methods.lcd.prior.warmup_steps",
         "warmup_steps 5000, steps 5000",
         "prior.steps",
     ),
     "noise levels upside down": (
-        {"drift": {"alpha_min": 2, "alpha_max": 1}},
-        "drift.alpha_min",
+        lcd(drift={"alpha_min": 2, "alpha_max": 1}),
+        "methods.lcd.drift.alpha_min",
         "alpha_min 2, alpha_max 1",
         "drift.alpha_max",
     ),
     "preset and another value": (
-        {"sampling": {"preset": "released", "step_size": 1.0}},
-        "sampling.step_size",
+        lcd(sampling={"preset": "released", "step_size": 1.0}),
+        "methods.lcd.sampling.step_size",
         "1.0",
         "sampling.preset: custom",
     ),
     "custom without values": (
-        {"sampling": {"preset": "custom", "step_size": 1.0}},
-        "sampling.steps_per_level",
+        lcd(sampling={"preset": "custom", "step_size": 1.0}),
+        "methods.lcd.sampling.steps_per_level",
         "null",
         "sampling.steps_per_level",
     ),
@@ -363,6 +402,106 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "linear_drift.alpha_min",
         "alpha_min 2, alpha_max 1",
         "linear_drift.alpha_max",
+    ),
+    "a method that does not exist": (
+        {"methods": {"slat": {}}},
+        "methods.slat",
+        "{}",
+        "did you mean salt?",
+    ),
+    "a prediction without a name": (
+        {"methods": {"a/b": {"predictions": "x.h5ad"}}},
+        "methods.a/b",
+        "a/b",
+        "letters",
+    ),
+    "a prediction with a method's settings": (
+        {"methods": {"mine": {"predictions": "x.h5ad", "factor": 1}}},
+        "methods.mine.factor",
+        "1",
+        "predictions",
+    ),
+    "settings of a method without any": (
+        {"methods": {"salt": {"factor": 1}}},
+        "methods.salt.factor",
+        "1",
+        "remove it",
+    ),
+    "a variant with an unknown key": (
+        lcd(variants={"wide": {"drift": {"hiden": 9}}}),
+        "methods.lcd.variants.wide.drift.hiden",
+        "9",
+        "did you mean drift.hidden?",
+    ),
+    "a variant whose settings contradict each other": (
+        lcd(variants={"short": {"prior": {"steps": 9}}}),
+        "methods.lcd.variants.short.prior.warmup_steps",
+        "warmup_steps 5000, steps 9",
+        "prior.steps",
+    ),
+    "a variant with a reserved name": (
+        lcd(variants={"tuned": {}}),
+        "methods.lcd.variants.tuned",
+        "tuned",
+        "not default",
+    ),
+    "a variant that is not defined": (
+        {"prediction": {"methods": ["lcd/wide"]}},
+        "prediction.methods",
+        "wide",
+        "methods.lcd.variants.wide",
+    ),
+    "a variant with a crooked seed": (
+        {"prediction": {"methods": ["lcd/default.seed0"]}},
+        "prediction.methods",
+        "lcd/default.seed0",
+        ".seed2",
+    ),
+    "effects of a variant that is not defined": (
+        {"effects": {"variant": "wide"}},
+        "effects.variant",
+        "wide",
+        "methods.lcd.variants.wide",
+    ),
+    "a reference that does not run": (
+        {"prediction": {"methods": ["salt", "control"]}},
+        "evaluation.reference",
+        "lcd",
+        "control, salt",
+    ),
+    "shown cells of a method that does not run": (
+        {"prediction": {"methods": ["lcd", "control"]}, "evaluation": {"shown": ["salt"]}},
+        "evaluation.shown",
+        "salt",
+        "prediction.methods",
+    ),
+    "tuning without combinations": (
+        {"tuning": {"methods": ["lcd"]}},
+        "folds.tuning_doubles",
+        "0",
+        "raise folds.tuning_doubles",
+    ),
+    "tuning of a method without settings": (
+        {"tuning": {"methods": ["salt"]}, "folds": {"tuning_doubles": 2}},
+        "tuning.methods",
+        "salt",
+        "name one of lcd",
+    ),
+    "tuning by a metric that is not computed": (
+        {
+            "tuning": {"methods": ["lcd"], "metric": "de_ap"},
+            "folds": {"tuning_doubles": 2},
+        },
+        "tuning.metric",
+        "de_ap",
+        "evaluation.metrics",
+    ),
+    "a grid over an unknown key": (
+        lcd(grid={"prior.stpes": [1]})
+        | {"tuning": {"methods": ["lcd"]}, "folds": {"tuning_doubles": 2}},
+        "methods.lcd.grid.prior.stpes",
+        "1",
+        "did you mean prior.steps?",
     ),
     "more links than genes": (
         {"linear_systems": {"genes": [300, 10]}},
@@ -392,6 +531,56 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
 }
 
 
+class TestPlan:
+    def plan(self, **mapping: Any) -> Plan:
+        return Plan(load_config(mapping, "x"), "x")
+
+    def test_defaults_run_and_whatever_is_named(self) -> None:
+        names = [str(fit) for fit in self.plan().benchmark]
+        assert names == [
+            "control", "random_perturbed", "mean_combination", "salt", "lcd", "ceiling"
+        ]  # fmt: skip
+        mine = {"mine": {"predictions": "x_{fold}.h5ad"}}
+        assert [str(fit) for fit in self.plan(methods=mine).benchmark] == [*names, "mine"]
+
+    def test_a_name_alone_is_what_tuning_chose(self) -> None:
+        plan = self.plan(
+            tuning={"methods": ["lcd"]},
+            folds={"tuning_doubles": 2},
+            prediction={"methods": ["lcd", "lcd/default", "lcd/default.seed3"]},
+        )
+        assert {str(f) for f in plan.benchmark} == {"lcd", "lcd/tuned", "lcd/default.seed3"}
+        assert plan.reference == "lcd/tuned"
+        assert len(plan.grid_fits("lcd")) == 3 * 2 * 5  # the published grid
+
+    def test_names_read_back(self) -> None:
+        for name in ("lcd", "lcd/wide", "lcd/default.seed2", "lcd/wide.seed12"):
+            assert str(Fit.parse(name)) == name
+
+    def test_variants_that_agree_so_far_share_a_program(self) -> None:
+        variants = {"wide": {"drift": {"hidden": 9}}, "hot": {"prior": {"temperature": 9}}}
+        plan = self.plan(**lcd(variants=variants))
+        method = plan.methods["lcd"]
+
+        def owner(variant: str, program: str) -> str:
+            return str(plan.owner(method, Fit.parse(f"lcd/{variant}").variant, program))
+
+        fit_prior, fit_drift = method.program("fit_prior"), method.program("fit_drift")
+        assert owner("wide", fit_prior) == "default"
+        assert owner("wide.seed2", fit_prior) == "default.seed2"
+        assert owner("wide", fit_drift) == "wide"
+        # The drift's own settings agree, but it learns from another prior.
+        assert owner("hot", fit_prior) == owner("hot", fit_drift) == "hot"
+
+    def test_settings_are_whole(self) -> None:
+        plan = self.plan(**lcd(drift={"steps": 7}, variants={"wide": {"drift": {"hidden": 9}}}))
+        own = plan.settings("lcd", "wide", plan.methods["lcd"].program("fit_drift"))
+        assert own is not None
+        assert list(own) == ["states", "drift"]
+        assert (own["drift"]["steps"], own["drift"]["hidden"]) == (7, 9)
+        assert own["drift"]["batch_states"] == 8192
+
+
 class TestMistakes:
     @pytest.mark.parametrize("case", list(MISTAKES))
     def test_one_message_with_place_value_and_remedy(self, case: str) -> None:
@@ -403,10 +592,10 @@ class TestMistakes:
         assert remedy in third
 
     def test_names_every_mistake_once(self) -> None:
-        text = message_for({"seed": "x", "drift": {"steps": 0, "hiden": 3}})
+        text = message_for({"seed": "x"} | lcd(drift={"steps": 0, "hiden": 3}))
         assert text.startswith("3 mistakes in some.yaml\n")
         assert text.count("  remedy: ") == 3
-        for place in ("seed", "drift.steps", "drift.hiden"):
+        for place in ("seed", "methods.lcd.drift.steps", "methods.lcd.drift.hiden"):
             assert text.count(f"some.yaml, {place}: ") == 1
 
     @pytest.mark.parametrize("mapping", [None, [], "run: x", 3])
@@ -431,10 +620,13 @@ class TestMistakes:
         names = data.draw(st.lists(st.sampled_from([*Config.model_fields, "other"]), max_size=4))
         for name in names:
             inner = [*sections()[name].model_fields, "other"] if name in sections() else ["other"]
-            content = st.dictionaries(st.sampled_from(inner), leaf, max_size=4)
+            below = st.dictionaries(st.sampled_from(["prior", "drift", "steps"]), leaf, max_size=2)
+            value = st.one_of(leaf, below) if name == "methods" else leaf
+            content = st.dictionaries(st.sampled_from(inner), value, max_size=4)
             mapping[name] = data.draw(st.one_of(content, leaf))
         try:
             config = load_config(mapping, "some.yaml")
+            Plan(config, "some.yaml")
         except InputError as error:
             message = str(error)
         else:
@@ -448,7 +640,7 @@ class TestDocumentation:
     def test_every_key_is_described(self) -> None:
         for section, model in sections().items():
             assert model.__doc__, section
-            for name, schema in keys_of(model).items():
+            for name, schema in own_keys(model).items():
                 assert schema["description"].endswith("."), f"{section}.{name}"
                 assert schema["source"], f"{section}.{name}"
                 assert "default" in schema, f"{section}.{name}"
@@ -462,8 +654,10 @@ class TestDocumentation:
     def test_readme_names_every_key(self) -> None:
         readme = (FOLDER / "README.md").read_text(encoding="utf-8")
         for section, model in sections().items():
+            if not own_keys(model):
+                continue
             part = readme.split(f"### `{section}`\n")[1].split("\n### ")[0]
-            for name in model.model_fields:
+            for name in own_keys(model):
                 assert part.count(f"\n| `{name}` |") == 1, f"{section}.{name}"
 
     def test_main_mends_an_outdated_table_and_keeps_the_rest(self, tmp_path: Path) -> None:

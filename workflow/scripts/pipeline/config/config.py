@@ -68,7 +68,7 @@ class Config(Section):
     quality_control: QualityControl = Field(default_factory=QualityControl)
     folds: Folds = Field(default_factory=Folds)
     genes: Genes = Field(default_factory=Genes)
-    methods: Methods = Field(default_factory=Methods)
+    methods: Methods = Field(default_factory=Methods)  # type: ignore[arg-type]
     tuning: Tuning = Field(default_factory=Tuning)
     prediction: Prediction = Field(default_factory=Prediction)
     evaluation: Evaluation = Field(default_factory=Evaluation)

@@ -107,7 +107,7 @@ class MethodsBase(BaseModel):
     @classmethod
     def _other_names_are_predictions(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
-            if name in cls.model_fields or (isinstance(value, dict) and value.get("predictions")):
+            if name in cls.model_fields:
                 continue
             if not re.match(NAME, str(name)):
                 raise contradiction(
@@ -116,6 +116,8 @@ class MethodsBase(BaseModel):
                     str(name),
                     "use letters, digits and _, beginning with a letter",
                 )
+            if isinstance(value, dict) and value.get("predictions"):
+                continue
             close = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.6)
             raise contradiction(
                 f".{name}",
@@ -157,8 +159,10 @@ def laid_over(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
     merged = dict(settings)
     for name, value in changes.items():
         below = merged.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = laid_over(below, value) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = laid_over(below, value)
+        else:
+            merged[name] = value
     return merged
 
 
