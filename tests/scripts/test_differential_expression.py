@@ -11,11 +11,15 @@ from scipy import sparse
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
-from effects import differential_expression as script
 from lcd_core.errors import InputError
-from pipeline.differential_expression import differential_expression, sparse_lognorm
+from pipeline.differential_expression import (
+    differential_expression,
+    read_differential_expression,
+    sparse_lognorm,
+    tidy,
+)
 from pipeline.screen import lognorm, write_h5ad
-from pipeline.tables import read_tsv
+from screen import differential_expression as script
 
 DATA = Path(os.environ.get("LCD_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -55,7 +59,7 @@ def reference(screen, perturbation, gene):
 
 
 def test_every_test_equals_scipys(screen):
-    table = differential_expression(screen)
+    table = tidy(differential_expression(screen, n_threads=1))
     assert table["perturbation"].unique().tolist() == ["a+b", "x", "y", "z"]
     assert table["gene"].tolist() == 4 * screen.var_names.tolist()
     for row in table.itertuples():
@@ -71,7 +75,7 @@ def test_every_test_equals_scipys(screen):
 
 
 def test_direction_and_extremes(screen):
-    table = differential_expression(screen).set_index(["perturbation", "gene"])
+    table = tidy(differential_expression(screen, n_threads=1)).set_index(["perturbation", "gene"])
     assert (table.loc[(slice(None), "g0"), "p_value"] == 1).all()
     separated = table.loc[("x", "g4")]
     assert separated["auroc"] == 1
@@ -82,40 +86,60 @@ def test_direction_and_extremes(screen):
 
 def test_equal_proportions_tie():
     counts = sparse.csr_matrix(np.array([[1, 2], [3, 6], [7, 14], [1000, 2000], [0, 0]]))
-    values = sparse_lognorm(counts).toarray()
+    values = sparse_lognorm(counts, np.asarray(counts.sum(axis=1), float).ravel()).toarray()
     assert len(set(values[:4, 0])) == len(set(values[:4, 1])) == 1
     assert not values[4].any()
 
 
 def test_blocks_and_threads_do_not_change_the_result(screen, monkeypatch):
-    whole = differential_expression(screen)
+    whole = tidy(differential_expression(screen, n_threads=1))
     monkeypatch.setattr("pipeline.differential_expression.CELLS_AT_A_TIME", 7)
-    pd.testing.assert_frame_equal(
-        differential_expression(screen, n_threads=2), whole, check_exact=True
-    )
+    again = tidy(differential_expression(screen, n_threads=2))
+    pd.testing.assert_frame_equal(again, whole, check_exact=True)
 
 
 def test_normalisation_is_the_pipelines(screen):
     np.testing.assert_allclose(
-        sparse_lognorm(screen.X).toarray(), lognorm(screen.X), rtol=1e-6, atol=0
+        sparse_lognorm(screen.X, screen.obs["library_size"].to_numpy()).toarray(),
+        lognorm(screen.X),
+        rtol=1e-6,
+        atol=0,
     )
 
 
-def test_the_script_writes_the_table(screen, tmp_path):
+def test_the_script_writes_the_tests(screen, tmp_path):
     write_h5ad(screen, tmp_path / "screen.h5ad")
-    script.main(screen=str(tmp_path / "screen.h5ad"), table=str(tmp_path / "de.tsv"))
-    table = read_tsv(tmp_path / "de.tsv")
-    expected = differential_expression(screen)
-    assert table.columns.tolist() == [
-        "perturbation", "gene", "statistic", "auroc", "log_fold_change", "p_value", "p_adjusted"
-    ]  # fmt: skip
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-5)
+    path = tmp_path / "tests.h5ad"
+    script.main(screen=str(tmp_path / "screen.h5ad"), tests=str(path), n_threads=1)
+    tests, expected = (
+        read_differential_expression(path),
+        differential_expression(screen, n_threads=1),
+    )
+    pd.testing.assert_frame_equal(tidy(tests), tidy(expected), check_exact=True)
+    assert tests.obs["n_cells"].to_dict() == {"a+b": 15, "x": 60, "y": 2, "z": 1}
+
+
+def test_a_library_beyond_the_genes_counts(screen):
+    """The share of the whole library is compared, not that among the genes at hand."""
+    deeper = screen.copy()
+    deeper.obs["library_size"] *= np.where(deeper.obs["perturbation"] == "x", 2.0, 1.0)
+    table = tidy(differential_expression(deeper, n_threads=1)).set_index(["perturbation", "gene"])
+    before = tidy(differential_expression(screen, n_threads=1)).set_index(["perturbation", "gene"])
+    assert table.loc[("x", "g2"), "log_fold_change"] < before.loc[("x", "g2"), "log_fold_change"]
+    pd.testing.assert_frame_equal(table.loc[["y"]], before.loc[["y"]])
+
+
+def test_ranks_go_by_p_value_and_are_of_one_perturbation(screen):
+    table = tidy(differential_expression(screen, n_threads=1))
+    for _, own in table.groupby("perturbation"):
+        assert sorted(own["rank"]) == list(range(1, 13))
+        assert own.sort_values("rank")["p_value"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "a"], ["control", "control", "control"]])
 def test_screens_that_cannot_be_compared_are_refused(labels):
     with pytest.raises(InputError, match="needs cells of 'control' and of at least one"):
-        differential_expression(make_screen(np.ones((3, 2)), labels))
+        differential_expression(make_screen(np.ones((3, 2)), labels), n_threads=1)
 
 
 def test_interferon_response_depends_on_its_receptor():
@@ -127,7 +151,7 @@ def test_interferon_response_depends_on_its_receptor():
     keep = cells.obs["condition"].isin(["control", "IFNGR1"])
     screen = make_screen(cells.X[keep.to_numpy()], cells.obs["condition"][keep].astype(str))
     screen.var_names = cells.var_names
-    table = differential_expression(screen).set_index("gene")
+    table = tidy(differential_expression(screen, n_threads=1)).set_index("gene")
     known = [g for g in ("STAT1", "IRF1", "GBP1", "GBP5", "CXCL10") if g in table.index]
     assert known
     assert (table.loc[known, "p_adjusted"] < 1e-6).all()

@@ -177,7 +177,7 @@ class TestHeldOutCauses:
 
     def test_causes_are_those_of_the_strongest_edges_that_were_perturbed(self, strong, tmp_path):
         causes = tmp_path / "causes.tsv"
-        arguments = {"effects": strong, "causes": str(causes), "k": 4, "n_folds": 2}
+        arguments = {"effects": strong, "causes": str(causes), "k": 4, "folds": ["one", "two"]}
         choose_held_out_causes.main(**arguments, seed=1)
         table = read_tsv(causes)
         assert table["cause"].tolist() == ["A", "C", "E"]  # B has the strongest, unperturbed
@@ -190,19 +190,19 @@ class TestHeldOutCauses:
     def test_more_folds_than_causes_are_refused(self, strong, tmp_path):
         with pytest.raises(InputError, match=r"(?s)fewer perturbed causes.*held_out_folds"):
             choose_held_out_causes.main(
-                effects=strong, causes=str(tmp_path / "c.tsv"), k=1, n_folds=2, seed=1
+                effects=strong, causes=str(tmp_path / "c.tsv"), k=1, folds=["one", "two"], seed=1
             )
 
     def test_no_cell_of_a_held_out_cause_is_left(self, tmp_path):
         train = write_training_cells(tmp_path / "train.h5ad")
         causes = tmp_path / "causes.tsv"
-        write_tsv(pd.DataFrame({"cause": ["A", "C"], "fold": [1, 2]}), causes)
+        write_tsv(pd.DataFrame({"cause": ["A", "C"], "fold": ["one", "two"]}), causes)
         hold_out_causes.main(
             train=train,
             causes=str(causes),
             held_out_train=str(tmp_path / "left.h5ad"),
             held_out=str(tmp_path / "names.txt"),
-            number=1,
+            fold="one",
         )
         left = read_screen(tmp_path / "left.h5ad")
         assert set(left.obs["perturbation"]) == {"control", "C", "drug"}
@@ -211,20 +211,21 @@ class TestHeldOutCauses:
 
     def test_a_fold_that_leaves_nothing_is_refused(self, tmp_path):
         train = write_training_cells(tmp_path / "train.h5ad", ["control", "A"])
-        write_tsv(pd.DataFrame({"cause": ["A"], "fold": [1]}), tmp_path / "causes.tsv")
+        write_tsv(pd.DataFrame({"cause": ["A"], "fold": ["one"]}), tmp_path / "causes.tsv")
         with pytest.raises(InputError, match="no perturbation is left"):
             hold_out_causes.main(
                 train=train,
                 causes=str(tmp_path / "causes.tsv"),
                 held_out_train=str(tmp_path / "left.h5ad"),
                 held_out=str(tmp_path / "names.txt"),
-                number=1,
+                fold="one",
             )
         assert not (tmp_path / "left.h5ad").exists()
 
     def test_each_row_comes_from_the_model_that_did_not_see_its_cause(self, tmp_path):
         write_tsv(
-            pd.DataFrame({"cause": ["A", "C", "E"], "fold": [1, 2, 1]}), tmp_path / "causes.tsv"
+            pd.DataFrame({"cause": ["A", "C", "E"], "fold": ["one", "two", "one"]}),
+            tmp_path / "causes.tsv",
         )
         rng = np.random.default_rng(0)
         one, two = rng.normal(size=(2, 5, 5))
@@ -233,10 +234,11 @@ class TestHeldOutCauses:
             write_effects(tmp_path / "2.h5ad", two, [True, True, False, True, True]),
         ]
         arguments = {"causes": str(tmp_path / "causes.tsv"), "effects": str(tmp_path / "e.h5ad")}
+        arguments["folds"] = ["one", "two"]
         assemble_held_out_effects.main(fits=fits, **arguments)
         held_out = read_effects(tmp_path / "e.h5ad")
         assert held_out.obs_names.tolist() == ["A", "C", "E"]
-        assert held_out.obs["fold"].tolist() == [1, 2, 1]
+        assert held_out.obs["fold"].tolist() == ["one", "two", "one"]
         np.testing.assert_array_equal(held_out.X, np.stack([one[0], two[2], one[4]]))
         with pytest.raises(InputError, match=r"(?s)saw a held-out cause.*"):
             assemble_held_out_effects.main(fits=fits[::-1], **arguments)

@@ -33,8 +33,10 @@ def conditions(folder: Path, names: list[str]) -> str:
 
 
 def run(folder: Path, names: list[str], **settings: object) -> pd.DataFrame:
+    count = settings.pop("n_folds", 3)
     defaults: dict[str, object] = {
-        "n_folds": 3,
+        "names": [str(number + 1) for number in range(count)],  # type: ignore[call-overload]
+        "tuning_name": "tuning",
         "tuning_doubles": 0,
         "unmeasured_singles": "refuse",
         "max_test_doubles": None,

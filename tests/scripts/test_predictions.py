@@ -10,11 +10,11 @@ from scipy import sparse
 
 from lcd_core.errors import InputError
 from pipeline.predictions import (
-    implied_counts,
+    labels_of,
     mean_expression,
+    prediction_writer,
     read_prediction,
     read_test_perturbations,
-    write_prediction,
     write_shifted_control,
 )
 from pipeline.screen import CONTROL, read_screen, write_h5ad
@@ -28,13 +28,14 @@ def fold(tmp_path_factory):
     return write_fold(tmp_path_factory.mktemp("fold"))
 
 
-def predict(method, fold, path, n_cells=20, seed=3):
+def predict(method, fold, path, n_cells=20, seed=3, keep="cells"):
     extra = {"test": fold.test} if method == "ceiling" else {}
     importlib.import_module(f"methods.{method}.predict").main(
         train=fold.train,
         test_perturbations=fold.test_perturbations,
         prediction=str(path),
         n_cells=n_cells,
+        keep=keep,
         seed=seed,
         **extra,
     )
@@ -47,16 +48,33 @@ def lognorm_loops(counts):
     return np.array([np.log1p(row / row.sum() * 1e4) if row.sum() else row for row in dense])
 
 
+def number_of(cells):
+    names, counts = np.unique(cells.labels, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_fulfils_the_contract(method, fold, tmp_path):
     cells = predict(method, fold, tmp_path / "p.h5ad")
-    assert cells.uns["method"] == method
-    assert cells.X.dtype == np.int32
+    assert cells.values == ("lognorm" if method in ("salt", "mean_combination") else "counts")
     expected = 15 if method == "ceiling" else 20  # half of 30 observed cells
-    counts = cells.obs["perturbation"].value_counts()
-    assert counts.to_dict() == dict.fromkeys(HELD_OUT, expected)
+    assert number_of(cells) == dict.fromkeys(HELD_OUT, expected)
     observed = set(read_screen(fold.test).obs_names)
-    assert len(observed & set(cells.obs_names)) == (len(cells) if method == "ceiling" else 0)
+    assert len(observed & set(cells.names)) == (len(cells.names) if method == "ceiling" else 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_profiles_are_those_of_the_cells(method, fold, tmp_path):
+    cells = predict(method, fold, tmp_path / "cells.h5ad")
+    profiles = predict(method, fold, tmp_path / "profiles.h5ad", keep="profiles")
+    assert not profiles.has_cells
+    assert sorted(profiles.labels) == sorted(HELD_OUT)
+    variance = ad.read_h5ad(tmp_path / "profiles.h5ad").layers["variance"]
+    for row, name in enumerate(profiles.labels):
+        own = cells.lognorm(cells.rows(name)).astype(float)
+        np.testing.assert_allclose(profiles.lognorm(np.array([row]))[0], own.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(variance[row], own.var(0, ddof=1), rtol=1e-4, atol=1e-9)
+        assert profiles.n_cells[row] == len(own)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -77,13 +95,14 @@ def test_a_perturbation_does_not_depend_on_the_others(fold, tmp_path):
         test_perturbations=str(names),
         prediction=str(tmp_path / "one.h5ad"),
         n_cells=10,
+        keep="cells",
         seed=3,
     )
     one = read_prediction(tmp_path / "one.h5ad", GENES, ["A+X"])
-    assert set(one.obs_names) == set(whole.obs_names[whole.obs["perturbation"] == "A+X"])
+    assert set(one.names) == set(whole.names[whole.labels == "A+X"])
     drawn = {
-        name: {cell.rsplit(":", 1)[1] for cell in own.index}
-        for name, own in whole.obs.groupby("perturbation", observed=True)
+        name: {cell.rsplit(":", 1)[1] for cell in whole.names[whole.rows(name)]}
+        for name in HELD_OUT
     }
     assert drawn["A+B"] != drawn["A+X"]
 
@@ -96,24 +115,26 @@ def test_observed_cells_are_taken_as_they_are(method, sources, fold, tmp_path):
     train = read_screen(fold.train)
     cells = predict(method, fold, tmp_path / "p.h5ad", n_cells=25)
     for name in HELD_OUT:
-        own = cells[cells.obs["perturbation"] == name]
-        source = [cell.rsplit(":", 1)[1] for cell in own.obs_names]
+        rows = cells.rows(name)
+        source = [cell.rsplit(":", 1)[1] for cell in cells.names[rows]]
         assert len(set(source)) == 25  # without replacement
         assert set(train.obs.loc[source, "perturbation"]) <= set(sources)
-        assert np.array_equal(own.X.toarray(), train[source].X.toarray())
-    np.testing.assert_allclose(cells.layers["lognorm"], lognorm_loops(cells.X), rtol=1e-6)
+        assert np.array_equal(cells.matrix[rows].toarray(), train[source].X.toarray())
+        np.testing.assert_allclose(
+            cells.lognorm(rows), lognorm_loops(cells.matrix[rows]), rtol=1e-6
+        )
 
 
 def test_fewer_cells_than_asked_for_gives_all(fold, tmp_path):
     cells = predict("control", fold, tmp_path / "p.h5ad", n_cells=1000)
-    assert cells.obs["perturbation"].value_counts().to_dict() == dict.fromkeys(HELD_OUT, 30)
+    assert number_of(cells) == dict.fromkeys(HELD_OUT, 30)
 
 
 def shifted_by_hand(fold, cells, shifts):
     """Control cells found by their names, shifted and clipped."""
     train = read_screen(fold.train)
     expected = []
-    for cell, name in zip(cells.obs_names, cells.obs["perturbation"], strict=True):
+    for cell, name in zip(cells.names, cells.labels, strict=True):
         control = train[[cell.rsplit(":", 1)[1]]]
         assert control.obs["perturbation"].item() == CONTROL
         expected.append(np.maximum(lognorm_loops(control.X)[0] + shifts[name], 0))
@@ -135,7 +156,7 @@ def test_salt_adds_single_effects_and_imputes_missing_ones(fold, tmp_path):
     mean = sum(e.values()) / len(e)
     shifts = {"A+B": e["A"] + e["B"], "A+B+C": e["A"] + e["B"] + e["C"], "A+X": e["A"] + mean}
     expected = shifted_by_hand(fold, cells, shifts)
-    np.testing.assert_allclose(cells.layers["lognorm"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cells.matrix.toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_mean_combination_ignores_singles(fold, tmp_path):
@@ -143,36 +164,29 @@ def test_mean_combination_ignores_singles(fold, tmp_path):
     e = effects_by_hand(fold)
     shifts = dict.fromkeys(HELD_OUT, (e["A+C"] + e["B+C"]) / 2)
     expected = shifted_by_hand(fold, cells, shifts)
-    np.testing.assert_allclose(cells.layers["lognorm"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cells.matrix.toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_shifts_below_zero_are_clipped(fold, tmp_path):
     path = tmp_path / "p.h5ad"
     shifts = {"A": np.full(len(GENES), -100.0), "B": np.zeros(len(GENES))}
-    write_shifted_control(path, "down", read_screen(fold.train), shifts, 5, 1)
+    train = read_screen(fold.train)
+    write_shifted_control(path, train, shifts, 5, 1, keep="cells")
     cells = read_prediction(path, GENES, ["A", "B"])
-    down = (cells.obs["perturbation"] == "A").to_numpy()
-    assert cells.layers["lognorm"][down].max() == 0
-    assert cells.X[down].sum() == 0
-    # No shift: the implied counts are the control cell's own.
-    np.testing.assert_allclose(
-        cells.layers["lognorm"][~down], lognorm_loops(cells.X[~down]), rtol=1e-5
-    )
-
-
-def test_implied_counts_keep_the_total():
-    # Proportions 1 : 3 of a total of 8, whatever the sum of the values themselves.
-    values = np.log1p([[1000.0, 3000.0, 0.0], [0.0, 0.0, 0.0]])
-    assert implied_counts(values, np.array([8.0, 5.0])).toarray().tolist() == [[2, 6, 0], [0, 0, 0]]
+    assert cells.lognorm(cells.rows("A")).max() == 0
+    # No shift: the control cells' own.
+    rows = cells.rows("B")
+    source = [cell.rsplit(":", 1)[1] for cell in cells.names[rows]]
+    np.testing.assert_allclose(cells.lognorm(rows), lognorm_loops(train[source].X), rtol=1e-5)
 
 
 def test_ceiling_takes_half_of_the_observed_cells_unchanged(fold, tmp_path):
     test = read_screen(fold.test)
     cells = predict("ceiling", fold, tmp_path / "p.h5ad", n_cells=1000)
-    source = test[cells.obs_names]
-    assert (source.obs["perturbation"].to_numpy() == cells.obs["perturbation"].to_numpy()).all()
-    assert np.array_equal(source.X.toarray(), cells.X.toarray())
-    assert len(cells) * 2 == len(test)
+    source = test[cells.names]
+    assert (labels_of(source) == cells.labels).all()
+    assert np.array_equal(source.X.toarray(), cells.matrix.toarray())
+    assert len(cells.names) * 2 == len(test)
 
 
 def test_ceiling_needs_four_cells(fold, tmp_path):
@@ -214,84 +228,118 @@ def test_names_to_predict_are_checked(text, tmp_path):
         read_test_perturbations(path)
 
 
-def prediction_of_two():
+def prediction_of_two(values="counts"):
     """The smallest prediction of two perturbations."""
     labels = ["A+B"] * 2 + ["A+X"] * 2
     return ad.AnnData(
         X=sparse.csr_matrix(np.ones((4, 3), dtype=np.float32)),
         obs=pd.DataFrame({"perturbation": labels}, index=list("wxyz")),
         var=pd.DataFrame(index=["G0", "G1", "G2"]),
-        layers={"lognorm": np.ones((4, 3), dtype=np.float32)},
-        uns={"method": "m"},
+        uns={"values": values},
     )
 
 
-def set_value(slot, value):
+def set_value(value):
     def change(cells):
-        matrix = cells.X if slot == "X" else cells.layers[slot]
-        matrix[1, 1] = value
+        cells.X[1, 1] = value
 
     return change
 
 
+def named(labels):
+    return lambda c: c.obs.__setitem__("perturbation", labels)
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("values", "change", "message"),
     [
-        (lambda c: c.uns.clear(), r"uns\['method'\]"),
-        (lambda c: c.obs.drop(columns="perturbation", inplace=True), "column is missing"),
-        (lambda c: c[:2].copy(), r"(?s)missing.*A\+X"),
-        (lambda c: c[:3].copy(), r"(?s)two cells.*A\+X"),
+        ("counts", lambda c: c.uns.clear(), r"(?s)uns\['values'\].*not stated.*methods"),
+        ("counts", lambda c: c.uns.update(values="raw"), r"(?s)say what its values are.*raw"),
         (
-            lambda c: c.obs.__setitem__("perturbation", ["A+B"] * 2 + ["A+X", "Q"]),
-            r"(?s)not to be predicted.*Q",
+            "counts",
+            lambda c: c.obs.drop(columns="perturbation", inplace=True),
+            "column is missing",
         ),
-        (lambda c: setattr(c, "obs_names", list("wwyz")), r"(?s)unique.*w"),
-        (lambda c: c[:, :2].copy(), r"(?s)genes of the fold are missing.*G2"),
-        (lambda c: setattr(c, "var_names", ["G0", "G2", "G1"]), r"(?s)order.*G2 for G1"),
-        (set_value("X", 0.5), r"(?s)nonnegative integers.*0\.5"),
-        (set_value("X", -1), r"(?s)nonnegative integers.*-1"),
-        (set_value("X", np.nan), r"(?s)nonnegative integers.*nan"),
-        (lambda c: setattr(c, "X", c.X.toarray()), "CSR"),
-        (lambda c: setattr(c, "X", c.X.tocsc()), "CSR"),
-        (set_value("lognorm", np.nan), r"(?s)finite and nonnegative.*nan"),
-        (set_value("lognorm", -0.25), r"(?s)finite and nonnegative.*-0\.25"),
-        (lambda c: c.layers.clear(), r"(?s)dense float32.*nothing"),
-        (
-            lambda c: c.layers.__setitem__("lognorm", c.layers["lognorm"].astype(float)),
-            r"(?s)dense float32.*float64",
-        ),
+        ("counts", lambda c: c[:2].copy(), r"(?s)missing.*A\+X"),
+        ("counts", lambda c: c[:3].copy(), r"(?s)two cells.*A\+X"),
+        ("lognorm", lambda c: c[:3].copy(), r"(?s)two cells.*A\+X"),
+        ("profile", lambda c: None, r"(?s)one row.*A\+B"),
+        ("counts", lambda c: setattr(c, "obs_names", list("wwyz")), r"(?s)unique.*w"),
+        ("counts", lambda c: setattr(c, "var_names", ["G0", "G1", "G1"]), r"(?s)unique.*G1"),
+        ("counts", lambda c: c[:, :2].copy(), r"(?s)genes of the fold are missing.*G2"),
+        ("counts", set_value(0.5), r"(?s)nonnegative integers.*0\.5.*lognorm"),
+        ("counts", set_value(-1), r"(?s)nonnegative integers.*-1"),
+        ("counts", set_value(np.nan), r"(?s)nonnegative integers.*nan"),
+        ("lognorm", set_value(np.nan), r"(?s)finite and nonnegative.*nan"),
+        ("lognorm", set_value(-0.25), r"(?s)finite and nonnegative.*-0\.25"),
+        ("lognorm", set_value(300), r"(?s)too large.*300.*counts"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_broken_contracts_are_named(change, message, tmp_path):
-    cells = prediction_of_two()
+def test_broken_contracts_are_named(values, change, message, tmp_path):
+    cells = prediction_of_two(values)
     changed = change(cells)
     (cells if changed is None else changed).write_h5ad(tmp_path / "p.h5ad")
     with pytest.raises(InputError, match=message):
         read_prediction(tmp_path / "p.h5ad", ["G0", "G1", "G2"], ["A+B", "A+X"])
 
 
-def test_the_unbroken_contract_passes(tmp_path):
-    prediction_of_two().write_h5ad(tmp_path / "p.h5ad")
-    read_prediction(tmp_path / "p.h5ad", ["G0", "G1", "G2"], ["A+B", "A+X"])
+@pytest.mark.parametrize(
+    "matrix", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, np.array]
+)
+def test_what_the_contract_leaves_open(matrix, tmp_path):
+    """More perturbations, the control among them, more genes in another order, any layout."""
+    values = np.arange(30, dtype=float).reshape(6, 5)
+    labels = ["control", "A+B", "Q", "A+B", "control", "Q"]
+    genes = ["G4", "G2", "G0", "G3", "G1"]
+    ad.AnnData(
+        X=matrix(values),
+        obs=pd.DataFrame({"perturbation": labels}, index=list("uvwxyz")),
+        var=pd.DataFrame(index=genes),
+    ).write_h5ad(tmp_path / "p.h5ad")
+    cells = read_prediction(tmp_path / "p.h5ad", ["G0", "G1", "G2"], ["A+B"], "counts")
+    rows = cells.rows("A+B")
+    assert cells.matrix[rows].toarray().tolist() == [[7, 9, 6], [17, 19, 16]]
+    np.testing.assert_allclose(cells.lognorm(rows), lognorm_loops(cells.matrix[rows]), rtol=1e-6)
+
+
+def test_the_configuration_says_what_a_file_does_not(tmp_path):
+    cells = prediction_of_two()
+    cells.uns.clear()
+    cells.X = cells.X * 2.5
+    cells.write_h5ad(tmp_path / "p.h5ad")
+    read = read_prediction(tmp_path / "p.h5ad", ["G0", "G1", "G2"], ["A+B", "A+X"], "lognorm")
+    assert read.lognorm(read.rows("A+B")).tolist() == [[2.5] * 3] * 2
 
 
 def test_written_cells_come_back(tmp_path):
-    counts = sparse.csr_matrix(np.array([[1, 3], [0, 0], [2, 2], [5, 0]], dtype=np.int32))
-    names = ["a", "b", "c", "d"]
+    """Whatever the chunks of the file, and as scanpy reads it."""
+    rng = np.random.default_rng(1)
+    blocks = {name: rng.poisson(0.5, (n, 7)) for name, n in (("B", 3), ("A", 40), ("C", 2))}
     path = tmp_path / "p.h5ad"
-    write_prediction(path, "m", ["A", "A", "B", "B"], ["G0", "G1"], names, counts)
-    cells = read_prediction(path, ["G0", "G1"], ["A", "B"])
-    assert list(cells.obs_names) == names
-    assert abs(cells.X - counts).nnz == 0
-    np.testing.assert_allclose(cells.layers["lognorm"], lognorm_loops(counts), rtol=1e-6)
+    genes = [f"G{i}" for i in range(7)]
+    with prediction_writer(path, genes, keep="cells") as writer:
+        for name, counts in blocks.items():
+            writer.add_counts(name, counts)
+    cells = ad.read_h5ad(path)
+    assert cells.X.format == "csr"
+    assert cells.X.dtype == np.int32
+    assert cells.X.has_canonical_format
+    assert np.array_equal(cells.X.toarray(), np.concatenate(list(blocks.values())))
+    assert cells.obs["perturbation"].tolist() == ["B"] * 3 + ["A"] * 40 + ["C"] * 2
+    assert cells.obs_names.is_unique
+    assert cells.var_names.tolist() == genes
 
 
-def test_fractions_are_not_cut_off(tmp_path):
+def test_nothing_is_written_if_a_method_fails_half_way(tmp_path):
     path = tmp_path / "p.h5ad"
-    with pytest.raises(InputError, match=r"(?s)nonnegative integers.*1\.5"):
-        write_prediction(path, "m", ["A", "A"], ["G0"], ["a", "b"], np.array([[1.0], [1.5]]))
-    assert not path.exists()
+    with (
+        pytest.raises(InputError, match=r"(?s)nonnegative integers.*1\.5"),
+        prediction_writer(path, ["G0"], keep="cells") as writer,
+    ):
+        writer.add("A", np.array([[1.0], [2.0]]), ["a", "b"])
+        writer.add("B", np.array([[1.0], [1.5]]), ["c", "d"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_truncated_file_is_named(fold, tmp_path):

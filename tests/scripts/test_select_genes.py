@@ -7,9 +7,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import sparse
 from scipy.stats import mannwhitneyu
 from statsmodels.stats.multitest import multipletests
 
@@ -17,6 +14,7 @@ from folds import select_genes
 from lcd_core.errors import InputError
 from pipeline.screen import read_screen
 from pipeline.tables import read_tsv, write_tsv
+from screen import differential_expression
 from tests.scripts.screens import canonical_screen, counts_and_labels
 
 GENES = ["A", "C", *(f"G{j}" for j in range(28))]
@@ -34,6 +32,8 @@ ROLES = {
 class Fold:
     genes: pd.DataFrame
     markers: pd.DataFrame
+    tests: pd.DataFrame
+    held_out_tests: pd.DataFrame
     train: ad.AnnData
     test: ad.AnnData
     test_perturbations: list[str]
@@ -56,14 +56,22 @@ def example(folder: Path, seed: int = 0) -> tuple[str, np.ndarray, np.ndarray, n
     return path, counts, labels, library_size
 
 
-def run(folder: Path, screen: str, fold: str = "1", **settings: object) -> Fold:
+def run(
+    folder: Path, screen: str, fold: str = "1", folds: str | None = "", **settings: object
+) -> Fold:
     names = {"genes": "tsv", "markers": "tsv", "train": "h5ad", "test": "h5ad"}
     out = {name: str(folder / fold / f"{name}.{end}") for name, end in names.items()}
+    out["differential_expression"] = str(folder / fold / "differential_expression.tsv")
+    out["test_differential_expression"] = str(folder / fold / "test_differential_expression.tsv")
     out["test_perturbations"] = str(folder / fold / "test_perturbations.txt")
+    folds = str(folder / "folds.tsv") if folds == "" else folds
     chosen: dict[str, object] = {"n_genes": 12, "markers_per_perturbation": 4}
+    tests = str(folder / "tests.h5ad")
+    differential_expression.main(screen=screen, tests=tests, n_threads=1)
     select_genes.main(
         screen=screen,
-        folds=str(folder / "folds.tsv"),
+        tests=tests,
+        folds=folds,
         fold=fold,
         **out,
         **(chosen | settings),  # type: ignore[arg-type]
@@ -71,6 +79,8 @@ def run(folder: Path, screen: str, fold: str = "1", **settings: object) -> Fold:
     return Fold(
         read_tsv(out["genes"]),
         read_tsv(out["markers"]),
+        read_tsv(out["differential_expression"]),
+        read_tsv(out["test_differential_expression"]),
         read_screen(out["train"]),
         read_screen(out["test"]),
         Path(out["test_perturbations"]).read_text().splitlines(),
@@ -82,43 +92,13 @@ def normalised(counts: np.ndarray, labels: np.ndarray, library_size: np.ndarray)
     return np.log1p(counts / library_size[:, None] * median)
 
 
-# --- the test against control ---------------------------------------------------------------------
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 999),
-    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=4),
-    rate=st.sampled_from([0.05, 0.5, 5.0]),
-    distinct_factors=st.booleans(),
-)
-def test_mann_whitney_equals_scipy(
-    seed: int, sizes: list[int], rate: float, distinct_factors: bool
-) -> None:
-    rng = np.random.default_rng(seed)
-    group = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    counts = rng.poisson(rate, (len(group), 6)) * rng.integers(1, 3, (len(group), 1))
-    counts[:, 4], counts[:, 5] = 0, 3  # never and always the same
-    factors = rng.choice([0.5, 1.0, 1.7], len(group)) if distinct_factors else np.ones(len(group))
-    values = counts * factors[:, None]
-    u, z, change = select_genes.mann_whitney(sparse.csc_matrix(counts), factors, group, len(sizes))
-    for row in range(len(sizes) - 1):
-        own, control = values[group == row + 1], values[group == 0]
-        with np.errstate(all="ignore"):
-            expected = mannwhitneyu(own, control, axis=0, method="asymptotic")
-        np.testing.assert_array_equal(u[row], expected.statistic)
-        p_value = np.minimum(1, 2 * select_genes.norm.sf(z[row]))
-        # Where all values tie there is no variance of ranks, and no evidence either.
-        np.testing.assert_allclose(p_value, np.nan_to_num(expected.pvalue, nan=1.0), rtol=1e-9)
-        np.testing.assert_allclose(
-            change[row], np.log1p(own).mean(0) - np.log1p(control).mean(0), atol=1e-12
-        )
+# --- markers --------------------------------------------------------------------------------------
 
 
 def test_markers(tmp_path: Path) -> None:
     path, counts, labels, library_size = example(tmp_path)
     fold = run(tmp_path, path, markers_per_perturbation=5)
-    values = normalised(counts, labels, library_size)
+    values = np.log1p(counts / library_size[:, None] * 1e4)
     trained = ["A", "A+C", "B", "C"]
     assert fold.markers["perturbation"].unique().tolist() == trained
     for name in trained:
@@ -136,6 +116,24 @@ def test_markers(tmp_path: Path) -> None:
             ("log_fold_change", own.mean(0) - control.mean(0)),
         ):
             np.testing.assert_allclose(rows[column], expected[at], rtol=1e-5, err_msg=column)
+
+
+def test_tests_of_the_modelled_genes_are_handed_on(tmp_path: Path) -> None:
+    path, counts, labels, library_size = example(tmp_path)
+    fold = run(tmp_path, path)
+    genes = fold.genes["gene"].tolist()
+    values = np.log1p(counts / library_size[:, None] * 1e4)[:, [GENES.index(g) for g in genes]]
+    control = values[labels == "control"]
+    for table, names in ((fold.tests, ["A", "A+C", "B", "C"]), (fold.held_out_tests, ["A+B"])):
+        assert table["perturbation"].unique().tolist() == names
+        for name, own in table.groupby("perturbation"):
+            assert own["gene"].tolist() == genes
+            test = mannwhitneyu(values[labels == name], control, axis=0, method="asymptotic")
+            np.testing.assert_allclose(own["p_value"], test.pvalue, rtol=1e-5)
+            adjusted = multipletests(test.pvalue, method="fdr_bh")[1]  # over the modelled genes
+            np.testing.assert_allclose(own["p_adjusted"], adjusted, rtol=1e-5)
+            order = own.sort_values("rank")["p_value"]
+            assert order.is_monotonic_increasing
 
 
 # --- the order of genes ---------------------------------------------------------------------------
@@ -228,7 +226,13 @@ def test_nothing_learned_depends_on_held_out_counts(tmp_path: Path) -> None:
         return a.read_bytes() == b.read_bytes()
 
     assert not same("test.h5ad"), "the held-out counts did change"
-    for name in ("genes.tsv", "markers.tsv", "train.h5ad", "test_perturbations.txt"):
+    for name in (
+        "genes.tsv",
+        "markers.tsv",
+        "differential_expression.tsv",
+        "train.h5ad",
+        "test_perturbations.txt",
+    ):
         assert same(name), name
 
     # And the proof is able to fail: a changed training cell shows.
@@ -251,8 +255,7 @@ def test_all_genes(tmp_path: Path, n_genes: int | None) -> None:
 
 def test_fold_of_all_conditions_needs_no_table(tmp_path: Path) -> None:
     path, _, labels, _ = example(tmp_path)
-    (tmp_path / "folds.tsv").unlink()
-    fold = run(tmp_path, path, fold="all")
+    fold = run(tmp_path, path, fold="all", folds=None)
     assert fold.train.n_obs == len(labels)
     assert fold.test.shape == (0, 12)
     assert fold.test_perturbations == []
