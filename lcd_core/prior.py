@@ -7,7 +7,7 @@ Carlo over generated states, and updates the generators drawn and ``pi``, nothin
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,42 +16,10 @@ from torch import Tensor
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
+from lcd_core.settings import PriorSettings
 from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
 
-
-@dataclass(frozen=True)
-class PriorSettings:
-    """Settings of step 1; defaults are the paper's (M, steps, warm-up: its full-size run).
-
-    Attributes
-    ----------
-    steps, warmup_steps, learning_rate
-        Adam with linear warm-up, then a cosine to zero.
-    batch_cells, monte_carlo_states
-        Cells (B) and generated states (M) per condition drawn.
-    temperature
-        tau of the tempered evidence ``Z_tau``.
-    gradient_clip
-        Upper bound of the global gradient norm over what the step updates.
-    conditions_per_step
-        Conditions drawn per step (1 in the paper).
-    """
-
-    latent_dimensions: int = 64
-    hidden: int = 64
-    blocks: int = 4
-    output_hidden: int = 256
-    output_blocks: int = 2
-    steps: int = 250_000
-    warmup_steps: int = 5_000
-    learning_rate: float = 3e-4
-    beta2: float = 0.99
-    batch_cells: int = 64
-    monte_carlo_states: int = 20_000
-    temperature: float = 20.0
-    gradient_clip: float = 1.0
-    conditions_per_step: int = 1
-    log_every: int = 100
+KIND = "fitted prior"
 
 
 class GeneratorLayout:
@@ -155,6 +123,8 @@ class ImplicitPriors:
         Flat generator parameters, shape (conditions, p).
     logit_pi, eta
         Shape (d,).
+    seed
+        Seed of the fit.
     """
 
     def __init__(
@@ -165,10 +135,13 @@ class ImplicitPriors:
         parameters: Tensor,
         logit_pi: Tensor,
         eta: Tensor,
+        *,
+        seed: int,
     ) -> None:
         self.names, self.genes, self.settings = list(names), list(genes), settings
         self.layout = GeneratorLayout(settings, len(genes))
         self.parameters, self.logit_pi, self.eta = parameters, logit_pi, eta
+        self.seed = seed
 
     @property
     def pi(self) -> Tensor:
@@ -190,22 +163,27 @@ class ImplicitPriors:
         states = self.sample_states(name, n, generator)
         return sample_counts(rates(states, self.eta.to(states)), self.pi, generator)
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``prior.safetensors`` and ``prior.json`` into ``folder``."""
+    def save(self, path: str | Path) -> None:
+        """Write the priors into one file, with their settings and seed."""
         tensors = {"parameters": self.parameters, "logit_pi": self.logit_pi, "eta": self.eta}
-        metadata = {"names": self.names, "genes": self.genes, "settings": asdict(self.settings)}
-        save_tensors(folder, "prior", tensors, metadata)
+        metadata = {
+            "names": self.names,
+            "genes": self.genes,
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+        }
+        save_tensors(path, KIND, tensors, metadata)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> "ImplicitPriors":
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "ImplicitPriors":
         """Read priors written by :meth:`save`.
 
         Raises
         ------
         InputError
-            If a file is missing, damaged, or of another format.
+            If the file is missing or damaged, or no priors of this version.
         """
-        tensors, metadata = load_tensors(folder, "prior", device)
+        tensors, metadata = load_tensors(path, KIND, device)
         return cls(
             metadata["names"],
             metadata["genes"],
@@ -213,6 +191,7 @@ class ImplicitPriors:
             tensors["parameters"],
             tensors["logit_pi"],
             tensors["eta"],
+            seed=metadata["seed"],
         )
 
 
@@ -236,7 +215,7 @@ def fit_priors(
     eta
         Rate scale, shape (d,), see :func:`lcd_core.measurement.rate_scale`.
     settings
-        See :class:`PriorSettings`.
+        See :class:`lcd_core.settings.PriorSettings`.
     seed
         Seed of initial parameters, of the draws of conditions and cells, and of the noise.
 
@@ -308,7 +287,7 @@ def fit_priors(
         )
 
     log = run_steps(step, settings.steps, name="prior", log_every=settings.log_every)
-    return ImplicitPriors(names, genes, settings, parameters, logit_pi[0], eta32), log
+    return ImplicitPriors(names, genes, settings, parameters, logit_pi[0], eta32, seed=seed), log
 
 
 def tempered_evidence(logp: Tensor, temperature: float) -> Tensor:

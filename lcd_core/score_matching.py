@@ -1,7 +1,5 @@
 """Inference step 2: learn the drift of all conditions by denoising score matching (Eq. 12)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -9,43 +7,11 @@ from lcd_core.drift import Drift
 from lcd_core.errors import InputError
 from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
 
-DRAWS = ("single", "mixed")
-
-
-@dataclass(frozen=True)
-class ScoreMatchingSettings:
-    """Settings of step 2.
-
-    Attributes
-    ----------
-    steps, warmup_steps, learning_rate, weight_decay
-        AdamW (0.9, 0.999) with decoupled weight decay and a cosine to zero. The decay acts
-        through learning rate x decay x steps: fewer steps need a larger value for its effect.
-    batch_states
-        States per step.
-    conditions_per_batch
-        ``"single"``: one condition per step (text and released code); ``"mixed"``: a condition
-        per state.
-    levels_per_batch
-        ``"single"``: one noise level per step (text); ``"mixed"``: a level per state (released
-        code).
-    """
-
-    steps: int = 50_000
-    warmup_steps: int = 0
-    learning_rate: float = 1e-3
-    weight_decay: float = 1.0
-    batch_states: int = 8_192
-    conditions_per_batch: str = "mixed"
-    levels_per_batch: str = "mixed"
-    log_every: int = 100
-
 
 def fit_drift(
     drift: Drift,
     states: Tensor,
     membership: Tensor,
-    settings: ScoreMatchingSettings,
     *,
     seed: int,
 ) -> TrainingLog:
@@ -56,7 +22,8 @@ def fit_drift(
     Parameters
     ----------
     drift
-        On the device to train on; its parameters are drawn anew from ``seed``.
+        On the device to train on, with the settings of its training; its parameters are drawn anew
+        from ``seed``.
     states
         Standardised samples, shape (conditions, samples, d); may stay in host memory when they
         do not fit on the drift's device.
@@ -68,7 +35,7 @@ def fit_drift(
     Raises
     ------
     InputError
-        On shapes that do not fit or unknown ways of drawing.
+        On shapes that do not fit.
     TrainingDiverged
         If the loss stops being finite.
     """
@@ -78,9 +45,7 @@ def fit_drift(
             "membership must be conditions x targets",
             found=f"{tuple(membership.shape)} for {conditions} conditions",
         )
-    for key in ("conditions_per_batch", "levels_per_batch"):
-        if getattr(settings, key) not in DRAWS:
-            raise InputError(f"{key} must be one of {DRAWS}", found=getattr(settings, key))
+    settings = drift.settings
     device = drift.embedding.device
     drift.reset(torch.Generator().manual_seed(seed))
     generator = torch.Generator(device).manual_seed(seed + 1)

@@ -1,6 +1,10 @@
 """The configuration: shipped files, defaults, messages for mistakes, generated documentation."""
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +17,18 @@ from pydantic import BaseModel, ValidationError
 from snakemake.cli import parse_config
 
 from evaluation.metrics import METRICS
-from lcd_core.drift import PARAMETERIZATIONS
 from lcd_core.errors import InputError
-from lcd_core.sampling import PRESETS
-from lcd_core.score_matching import DRAWS
-from lcd_core.states import TRANSFORMS
+from lcd_core.settings import (
+    PRESETS,
+    DriftSettings,
+    LinearisationSettings,
+    PriorSettings,
+    SamplerSettings,
+    Settings,
+    StateSettings,
+)
 from pipeline.config import Config, load_config
 from pipeline.config.document import documented, main, schema_text, sections
-from pipeline.config.sampling import SAMPLER_PRESETS
 from simulation.linear_systems import MODEL_SIGMA, STRUCTURES
 
 FOLDER = Path(__file__).parents[2] / "config"
@@ -109,12 +117,12 @@ class TestDefaults:
         with pytest.raises(ValidationError, match="frozen"):
             config.prior.steps = 3
 
-    @pytest.mark.parametrize("name", list(SAMPLER_PRESETS))
+    @pytest.mark.parametrize("name", list(PRESETS))
     def test_preset_fills_in_the_sampler(self, name: str) -> None:
         sampling = load_config({"sampling": {"preset": name}}, "x").sampling
         assert (sampling.step_size, sampling.steps_per_level) == (
-            SAMPLER_PRESETS[name]["step_size"],
-            SAMPLER_PRESETS[name]["steps_per_level"],
+            PRESETS[name].step_size,
+            PRESETS[name].steps_per_level,
         )
 
     def test_custom_preset_is_taken_as_given(self) -> None:
@@ -175,10 +183,10 @@ class TestDefaults:
 
 class TestAgreementWithTheMethod:
     def test_choices(self) -> None:
-        assert set(choices("drift", "parameterization")) == set(PARAMETERIZATIONS)
-        assert set(choices("drift", "conditions_per_batch")) == set(DRAWS)
-        assert set(choices("drift", "levels_per_batch")) == set(DRAWS)
-        assert set(choices("states", "transform")) == set(TRANSFORMS)
+        assert set(choices("drift", "parameterization")) == {"plain", "linear_pull"}
+        assert set(choices("drift", "conditions_per_batch")) == {"single", "mixed"}
+        assert set(choices("drift", "levels_per_batch")) == {"single", "mixed"}
+        assert set(choices("states", "transform")) == {"identity", "log_rate"}
         assert choices("evaluation", "metrics") == list(METRICS)
 
     def test_linear_systems(self) -> None:
@@ -187,12 +195,24 @@ class TestAgreementWithTheMethod:
         given = {"linear_systems": {"genes": ["300", "100"]}}  # as the command line gives them
         assert load_config(given, "x").linear_systems.genes == (100, 300)
 
+    @pytest.mark.parametrize(
+        "settings",
+        [PriorSettings, StateSettings, DriftSettings, SamplerSettings, LinearisationSettings],
+    )
+    def test_sections_hold_the_settings_of_the_method(self, settings: type[Settings]) -> None:
+        section = load_config({}, "x").model_dump()[settings.section]
+        section.pop("preset", None)
+        assert settings(**section) == settings()
+        assert list(section) == [own.name for own in dataclasses.fields(settings)]
+
+    def test_the_schema_needs_no_torch(self) -> None:
+        code = "import sys; import pipeline.config; sys.exit('torch' in sys.modules)"
+        folder = FOLDER.parent
+        paths = os.pathsep.join(str(folder / base) for base in ("", "workflow/scripts", "workflow"))
+        environment = {**os.environ, "PYTHONPATH": paths}
+        assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
     def test_sampler_presets(self) -> None:
-        method = {
-            name: {"step_size": preset.step_size, "steps_per_level": preset.steps_per_level}
-            for name, preset in PRESETS.items()
-        }
-        assert method == SAMPLER_PRESETS
         assert set(choices("sampling", "preset")) == {*PRESETS, "custom"}
 
 

@@ -1,6 +1,5 @@
 """Linear systems from drawing to figures, on systems of a dozen genes."""
 
-import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from lcd_core.drift import noise_levels
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.model import LCD
+from lcd_core.settings import DriftSettings
 from lcd_core.units import LinearUnits
 from linear_systems import (
     aggregate_linear_systems,
@@ -29,7 +29,7 @@ from linear_systems import (
 )
 from pipeline.clipr import linearise, nearest_level
 from pipeline.config import Config
-from pipeline.linear_systems import IDENTITY, draw_samples, read_system
+from pipeline.linear_systems import EFFECTS, IDENTITY, SYSTEM, draw_samples, read_system
 from pipeline.tables import read_tsv
 from simulation.linear_systems import LinearDrift, random_linear_system
 
@@ -56,21 +56,23 @@ def make(folder: Path, **changes) -> str:
         "sample_seed": 2,
     }
     path = folder / "system.safetensors"
-    make_linear_system.main(
-        system=str(path), metadata=str(folder / "system.json"), **{**arguments, **changes}
-    )
+    make_linear_system.main(system=str(path), **{**arguments, **changes})
     return str(path)
 
 
 def fit(folder: Path, steps: int = 20, seed: int = 3, scaling: str = "standard_deviation") -> None:
     fit_linear_drift.main(
         system=str(folder / "system.safetensors"),
-        weights=str(folder / "model.safetensors"),
-        metadata=str(folder / "model.json"),
+        model=str(folder / "model.safetensors"),
         training_log=str(folder / "log.tsv"),
-        settings={"steps": steps, "batch_states": 256, "learning_rate": 3e-3, "log_every": 10},
-        network={"hidden": 48, "embedding_dimensions": 16},
-        levels={"count": 30, "smallest": 0.01, "largest": 10.0},
+        settings={
+            "hidden": 48,
+            "embedding_dimensions": 16,
+            "steps": steps,
+            "batch_states": 256,
+            "learning_rate": 3e-3,
+            "log_every": 10,
+        },
         scaling=scaling,
         seed=seed,
         device="cpu",
@@ -84,7 +86,6 @@ def evaluate(folder: Path, **changes) -> None:
         scores=str(folder / "scores.tsv"),
         responses=str(folder / "responses.tsv"),
         effects=str(folder / "effects.safetensors"),
-        effects_metadata=str(folder / "effects.json"),
         clipr={**CLIPR, **changes},
         threshold=THRESHOLD,
         top_effects_per_gene=KS,
@@ -155,12 +156,12 @@ class TestSystems:
 
     def test_an_unstable_system_is_refused_with_its_eigenvalue(self, run, tmp_path) -> None:
         folder = run.folders[0]
-        tensors, metadata = load_tensors(folder, "system")
-        del metadata["format"]
+        path = tmp_path / "system.safetensors"
+        tensors, metadata = load_tensors(folder / "system.safetensors", SYSTEM)
         tensors["effects"] += 2.5 * torch.eye(D)  # from -0.5 to 2
-        save_tensors(tmp_path, "system", tensors, metadata)
+        save_tensors(path, SYSTEM, tensors, metadata)
         with pytest.raises(InputError, match=r"(?s)unstable.*eigenvalue 2[+-]"):
-            read_system(tmp_path / "system.safetensors")
+            read_system(path)
 
     def test_no_perturbed_gene_is_refused(self, tmp_path) -> None:
         with pytest.raises(InputError, match="between 1 and 12 genes can be perturbed"):
@@ -171,7 +172,7 @@ class TestFit:
     def test_limits_approach_the_true_means(self, run) -> None:
         """The network, its training and the change of units together."""
         system, _ = read_system(run.folders[0] / "system.safetensors")
-        tensors, _ = load_tensors(run.folders[0], "effects")
+        tensors, _ = load_tensors(run.folders[0] / "effects.safetensors", EFFECTS)
         limits = tensors["limits"].numpy() + tensors["origin"].numpy()[:, None]
         assert np.corrcoef(limits.ravel(), system.means[1:].T.ravel())[0, 1] > 0.97
 
@@ -179,15 +180,17 @@ class TestFit:
         make(tmp_path)
         fit(tmp_path, steps=2, scaling="covariance")
         samples = draw_samples(*read_system(tmp_path / "system.safetensors")).astype(float)
-        scale = LCD.load(tmp_path).transform.scale.double().numpy()
+        scale = LCD.load(tmp_path / "model.safetensors").transform.scale.double().numpy()
         np.testing.assert_allclose(scale @ scale, np.cov(samples.reshape(-1, D).T), rtol=1e-3)
         evaluate(tmp_path)
-        assert load_tensors(tmp_path, "effects")[0]["effects"].isfinite().all()
+        assert (
+            load_tensors(tmp_path / "effects.safetensors", EFFECTS)[0]["effects"].isfinite().all()
+        )
 
     def test_states_are_standardised_by_the_control(self, run) -> None:
         folder = run.folders[0]
         samples = draw_samples(*read_system(folder / "system.safetensors")).astype(float)
-        transform = LCD.load(folder).transform
+        transform = LCD.load(folder / "model.safetensors").transform
         np.testing.assert_allclose(transform.mean, samples[0].mean(axis=0), rtol=1e-4, atol=1e-5)
         scale = samples.reshape(-1, D).std(axis=0, ddof=1)
         np.testing.assert_allclose(transform.scale, scale, rtol=1e-4)
@@ -203,7 +206,7 @@ class TestFit:
 
 class TestScores:
     def test_effects_solve_the_normal_equations(self, run) -> None:
-        tensors, metadata = load_tensors(run.folders[2], "effects")
+        tensors, metadata = load_tensors(run.folders[2] / "effects.safetensors", EFFECTS)
         v, limits = tensors["initial"].numpy(), tensors["limits"].numpy()
         assert limits.shape == (D, D // 2)
         assert metadata["ridge"] == pytest.approx(1 / (10 * D))
@@ -221,7 +224,9 @@ class TestScores:
         system, _ = read_system(folder / "system.safetensors")
         other = ~np.eye(D, dtype=bool)
         truth = np.sign(system.effects[other])
-        estimate = load_tensors(folder, "effects")[0]["effects"].numpy()[other]
+        estimate = load_tensors(folder / "effects.safetensors", EFFECTS)[0]["effects"].numpy()[
+            other
+        ]
         groups = {label: estimate[truth == label] for label in (-1, 0, 1)}
         areas = [
             mannwhitneyu(groups[high], groups[low]).statistic
@@ -274,7 +279,7 @@ class TestScores:
 
 def nearest_levels_left() -> int:
     """Levels from the largest down to the one nearest to the default."""
-    alphas = noise_levels().numpy()
+    alphas = noise_levels(DriftSettings()).numpy()
     return int((alphas >= alphas[np.abs(np.log(alphas / CLIPR["level_alpha"])).argmin()]).sum())
 
 
@@ -422,7 +427,7 @@ class TestFigures:
         np.testing.assert_allclose(strength.sum(axis=1), np.sort(outgoing)[::-1])
         assert (np.diff(shown.targets) > 0).all()
         assert (np.abs(shown.true_shifts).argmax(axis=0) == shown.targets).all()
-        tensors, _ = load_tensors(folder, "effects")
+        tensors, _ = load_tensors(folder / "effects.safetensors", EFFECTS)
         a, c = tensors["effects"].numpy(), tensors["shifts"].numpy()
         order = np.argsort(-outgoing, kind="stable")
         np.testing.assert_array_equal(shown.effects, a[order][:, order])
@@ -441,8 +446,8 @@ class TestFigures:
         scores = read_tsv(run.root / "scores.tsv")
         assert set(scores["estimator"]) == set(draw_linear_figures.ESTIMATORS)
 
-    def test_the_metadata_are_json(self, run) -> None:
-        metadata = json.loads((run.folders[2] / "effects.json").read_text())
+    def test_the_metadata_say_how_the_effects_were_found(self, run) -> None:
+        _, metadata = load_tensors(run.folders[2] / "effects.safetensors", EFFECTS)
         assert metadata["alpha"] == pytest.approx(0.01 * 1000 ** (14 / 29))  # nearest to 0.3
         assert metadata["full_rank"] is True
         assert metadata["perturbations"] == [

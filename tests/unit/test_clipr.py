@@ -19,6 +19,7 @@ from lcd_core.clipr import (
 )
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
+from lcd_core.settings import DriftSettings
 from lcd_core.units import LinearUnits
 from simulation.linear_systems import LinearDrift, random_linear_system
 
@@ -47,7 +48,7 @@ class GaussianScores(torch.nn.Module):
         super().__init__()
         self.covariance = torch.nn.Parameter(torch.tensor(covariance), requires_grad=False)
         self.means = torch.tensor(means)
-        self.alphas = noise_levels() if alphas is None else alphas
+        self.alphas = noise_levels(DriftSettings()) if alphas is None else alphas
 
     def forward(self, x, membership, level):
         smoothed = self.covariance + self.alphas[level] ** 2 * torch.eye(x.shape[1]).double()
@@ -63,7 +64,7 @@ class DoubleWell(torch.nn.Module):
     def __init__(self, weight):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.tensor(weight).double(), requires_grad=False)
-        self.alphas = noise_levels()
+        self.alphas = noise_levels(DriftSettings())
 
     def forward(self, x, membership, level):
         variance = 0.01 + self.alphas[level] ** 2
@@ -391,7 +392,7 @@ def test_anderson_solves_nonlinear_fixed_points_like_scipy():
 
 
 def test_network_in_single_precision_gives_double_precision_responses():
-    drift = Drift(4, 3, noise_levels(), hidden=8, embedding_dimensions=5)
+    drift = Drift(4, 3, DriftSettings(hidden=8, embedding_dimensions=5))
     drift.reset(torch.Generator().manual_seed(0))
     units = LinearUnits(np.full(4, 0.5), np.full(4, 2.0))
     membership = torch.tensor([[1.0, 0, 0], [0, 1, 1]])

@@ -53,20 +53,6 @@ def settings(section, *, leave_out=()):
     return {key: value for key, value in values.items() if key not in leave_out}
 
 
-NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterization")
-LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
-
-
-def drift_settings(part, section="drift"):
-    """Settings of the drift's `network`, of its noise `levels`, or of its `training`."""
-    values = settings(section)
-    if part == "network":
-        return {key: values[key] for key in NETWORK}
-    if part == "levels":
-        return {argument: values[key] for key, argument in LEVELS.items()}
-    return settings(section, leave_out=(*NETWORK, *LEVELS))
-
-
 def state_settings(wildcards):
     """Coordinates in which the drift of a fold is learned; fits for effects may have their own."""
     values = settings("states")
@@ -78,8 +64,7 @@ def state_settings(wildcards):
 
 def linear_training(wildcards):
     """Settings of the training on a linear system, which takes longer for large ones."""
-    values = drift_settings("training", "linear_drift")
-    del values["scaling"]
+    values = settings("linear_drift", leave_out=("scaling",))
     steps = values.pop("steps_from_1000_genes")
     if steps is not None and int(wildcards.genes) >= 1000:
         values["steps"] = steps

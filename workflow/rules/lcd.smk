@@ -5,8 +5,7 @@ rule fit_prior:
     input:
         train=training_cells,
     output:
-        weights="<results>/folds/{fold}/prior/prior.safetensors",
-        metadata="<results>/folds/{fold}/prior/prior.json",
+        prior="<results>/folds/{fold}/prior/prior.safetensors",
         training_log="<results>/folds/{fold}/prior/log.tsv",
     log:
         "<logs>/{fold}/fit_prior.log",
@@ -16,7 +15,7 @@ rule fit_prior:
         "../../envs/core.yaml"
     threads: CFG.threads.fit
     params:
-        settings=settings("prior", leave_out=("samples",)),
+        settings=settings("prior"),
         seed=seed("prior"),
         device=CFG.device,
         threads=CFG.threads.fit,
@@ -30,8 +29,7 @@ rule fit_drift:
         prior="<results>/folds/{fold}/prior/prior.safetensors",
         test_perturbations=names_to_predict,
     output:
-        weights="<results>/folds/{fold}/model/model.safetensors",
-        metadata="<results>/folds/{fold}/model/model.json",
+        model="<results>/folds/{fold}/model/model.safetensors",
         training_log="<results>/folds/{fold}/model/log.tsv",
     log:
         "<logs>/{fold}/fit_drift.log",
@@ -41,11 +39,8 @@ rule fit_drift:
         "../../envs/core.yaml"
     threads: CFG.threads.fit
     params:
-        settings=drift_settings("training"),
-        network=drift_settings("network"),
-        levels=drift_settings("levels"),
+        settings=settings("drift"),
         states=state_settings,
-        samples=CFG.prior.samples,
         seed=seed("drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
@@ -56,8 +51,7 @@ rule fit_drift:
 
 rule predict_lcd:
     input:
-        weights="<results>/folds/{fold}/model/model.safetensors",
-        metadata="<results>/folds/{fold}/model/model.json",
+        model="<results>/folds/{fold}/model/model.safetensors",
         test_perturbations="<results>/folds/{fold}/test_perturbations.txt",
     output:
         prediction="<results>/folds/{fold}/predictions/lcd.h5ad",
@@ -70,8 +64,7 @@ rule predict_lcd:
     threads: CFG.threads.fit
     params:
         n_cells=CFG.prediction.cells,
-        draws_per_state=CFG.sampling.draws_per_state,
-        sampler=settings("sampling", leave_out=("preset", "draws_per_state")),
+        sampler=settings("sampling", leave_out=("preset",)),
         seed=seed("predict_lcd"),
         device=CFG.device,
         threads=CFG.threads.fit,
@@ -99,7 +92,7 @@ rule check_fits:
     params:
         top_genes=CFG.evaluation.top_genes,
         n_cells=CFG.evaluation.check_cells,
-        sampler=settings("sampling", leave_out=("preset", "draws_per_state")),
+        sampler=settings("sampling", leave_out=("preset",)),
         seed=seed("check_fits"),
         device=CFG.device,
         threads=CFG.threads.fit,

@@ -29,7 +29,6 @@ wildcard_constraints:
 rule make_linear_system:
     output:
         system=f"{LINEAR_FOLDER}/system.safetensors",
-        metadata=f"{LINEAR_FOLDER}/system.json",
     log:
         f"<logs>/{LINEAR_LOGS}/make_linear_system.log",
     conda:
@@ -56,8 +55,7 @@ rule fit_linear_drift:
     input:
         system=f"{LINEAR_FOLDER}/system.safetensors",
     output:
-        weights=f"{LINEAR_FOLDER}/model.safetensors",
-        metadata=f"{LINEAR_FOLDER}/model.json",
+        model=f"{LINEAR_FOLDER}/model.safetensors",
         training_log=f"{LINEAR_FOLDER}/log.tsv",
     log:
         f"<logs>/{LINEAR_LOGS}/fit_linear_drift.log",
@@ -68,8 +66,6 @@ rule fit_linear_drift:
     threads: CFG.threads.fit
     params:
         settings=linear_training,
-        network=drift_settings("network", "linear_drift"),
-        levels=drift_settings("levels", "linear_drift"),
         scaling=CFG.linear_drift.scaling,
         seed=seed("linear_drift"),
         device=CFG.device,
@@ -87,7 +83,6 @@ rule score_linear_system:
         scores=f"{LINEAR_FOLDER}/scores.tsv",
         responses=f"{LINEAR_FOLDER}/responses.tsv",
         effects=f"{LINEAR_FOLDER}/effects.safetensors",
-        effects_metadata=f"{LINEAR_FOLDER}/effects.json",
     log:
         f"<logs>/{LINEAR_LOGS}/score_linear_system.log",
     benchmark:

@@ -1,6 +1,5 @@
 """How well the prior and the drift of a fold reproduce the training conditions."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from evaluation.metrics import score
 from lcd_core.model import LCD
 from lcd_core.prior import ImplicitPriors
-from lcd_core.sampling import SamplerSettings
+from lcd_core.settings import SamplerSettings
 from pipeline.devices import choose_device
 from pipeline.differential_expression import differential_expression, ranked
 from pipeline.screen import CONTROL, counts_by_condition, lognorm, read_screen, targets_of
@@ -66,8 +65,8 @@ def main(
     screen = read_screen(train)
     counts = counts_by_condition(screen)
     place = choose_device(device)
-    priors = ImplicitPriors.load(Path(prior).parent)
-    fitted = LCD.load(Path(model).parent, place)
+    priors = ImplicitPriors.load(prior)
+    fitted = LCD.load(model, place)
     transform = fitted.transform.to("cpu")  # once: each copy factorises a whole scale anew
     expression = {q: lognorm(y) for q, y in counts.items()}
     control_mean = expression[CONTROL].mean(axis=0)

@@ -1,12 +1,12 @@
 """Inference step 1 of one fold: the implicit prior of every training condition."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from lcd_core.measurement import rate_scale
-from lcd_core.prior import PriorSettings, fit_priors
+from lcd_core.prior import fit_priors
+from lcd_core.settings import PriorSettings
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, counts_by_condition, read_screen
 from pipeline.training_table import write_training_log
@@ -15,21 +15,22 @@ from pipeline.training_table import write_training_log
 def main(
     *,
     train: str,
-    weights: str,
-    metadata: str,
+    prior: str,
     training_log: str,
     settings: dict[str, Any],
     seed: int,
     device: str,
 ) -> None:
-    """Fit the priors and write ``prior.safetensors`` (weights) and ``prior.json`` (metadata).
+    """Fit the priors and write them.
 
     Parameters
     ----------
     train
         Training cells of the fold.
+    prior
+        ``prior.safetensors``.
     settings
-        Fields of :class:`lcd_core.prior.PriorSettings`.
+        Fields of :class:`lcd_core.settings.PriorSettings`.
     device
         ``auto``, ``cpu`` or ``cuda``.
     """
@@ -45,7 +46,7 @@ def main(
         device=choose_device(device),
     )
     write_training_log(log, training_log)
-    priors.save(Path(weights).parent)
+    priors.save(prior)
 
 
 if __name__ == "__main__":

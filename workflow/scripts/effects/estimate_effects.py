@@ -1,6 +1,5 @@
 """Causal effects of one fitted model: responses to its single perturbations, then CLIPR."""
 
-from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -47,7 +46,7 @@ def main(
     clipr
         Section `clipr` of the configuration.
     """
-    fitted = LCD.load(Path(model).parent, choose_device(device))
+    fitted = LCD.load(model, choose_device(device))
     singles = single_perturbations(train)
     warn_of_small_embedding(fitted, len(singles))
     # in double precision residuals are those of the drift instead of the arithmetic's
@@ -94,7 +93,7 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
             "pseudoinverse": np.ascontiguousarray(pseudoinverse.T),
             "limit_expression": expression - expression[0],
         },
-        uns={"coordinates": fitted.transform.kind},
+        uns={"coordinates": fitted.transform.settings.transform},
     )
 
 

@@ -1,7 +1,6 @@
 """Figures of the linear systems: recovery of causal effects, and effects and shifts themselves."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from lcd_core.atomic import atomic
 from lcd_core.files import load_tensors
 from pipeline.figures import INK, MUTED, new_figure, note, save, style
-from pipeline.linear_systems import read_system
+from pipeline.linear_systems import EFFECTS, read_system
 from pipeline.tables import read_tsv
 
 Matrix = NDArray[np.float64]
@@ -120,8 +119,7 @@ class Shown(NamedTuple):
 def read_shown(system: str, effects: str) -> Shown:
     """Read a system and its estimate; genes with the largest outgoing effects come first."""
     truth, own = read_system(system)
-    path = Path(effects)
-    tensors, estimate = load_tensors(path.parent, path.stem)
+    tensors, estimate = load_tensors(effects, EFFECTS)
     outgoing = np.abs(truth.effects - np.diag(np.diag(truth.effects))).sum(axis=0)
     order = np.argsort(-outgoing, kind="stable")
     position = np.argsort(order)
