@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lcd_core.checkpoints import Checkpoints
 from lcd_core.conditions import CONTROL, multi_hot, targets_of
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
@@ -91,6 +92,7 @@ def fit_diffusion(
     further_targets: Sequence[str] = (),
     seed: int,
     device: str | torch.device = "cpu",
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[LCD, TrainingLog]:
     """Draw states from the priors, learn their drift and put the model together.
 
@@ -107,6 +109,8 @@ def fit_diffusion(
         embeddings.
     seed, device
         Seed of states and training; where to train.
+    checkpoints
+        See :func:`lcd_core.training.train`.
 
     Returns
     -------
@@ -127,6 +131,7 @@ def fit_diffusion(
         pi=priors.pi,
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
     )
 
 
@@ -142,6 +147,7 @@ def fit_to_states(
     pi: Tensor,
     seed: int,
     device: str | torch.device = "cpu",
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[LCD, TrainingLog]:
     """Learn the drift of states that are known.
 
@@ -160,6 +166,8 @@ def fit_to_states(
         Rate scale and zero probabilities, shape (d,).
     seed, device
         Seed of the training, and where to train.
+    checkpoints
+        See :func:`lcd_core.training.train`.
 
     Raises
     ------
@@ -173,7 +181,7 @@ def fit_to_states(
     for row in range(len(states)):
         states[row] = transform.forward(states[row])
     drift = Drift(len(genes), len(targets), drift_settings).to(device)
-    log = fit_drift(drift, states, multi_hot(sets, targets), seed=seed)
+    log = fit_drift(drift, states, multi_hot(sets, targets), seed=seed, checkpoints=checkpoints)
     occurring = {target for own in sets for target in own}
     trained = [target for target in targets if target in occurring]
     model = LCD(genes, targets, drift, transform, pi, trained_targets=trained, seed=seed)

@@ -6,18 +6,20 @@ Carlo over generated states, and updates the generators drawn and ``pi``, nothin
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lcd_core.checkpoints import Checkpoints, digest
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
 from lcd_core.settings import PriorSettings
-from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
+from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
 KIND = "fitted prior"
 
@@ -195,16 +197,8 @@ class ImplicitPriors:
         )
 
 
-def fit_priors(
-    counts: Mapping[str, Tensor],
-    genes: list[str],
-    eta: Tensor,
-    settings: PriorSettings,
-    *,
-    seed: int,
-    device: str | torch.device = "cpu",
-) -> tuple[ImplicitPriors, TrainingLog]:
-    """Infer the implicit prior of every condition and the shared zero probabilities.
+class PriorTraining:
+    """Inference step 1, one step at a time; see :class:`lcd_core.training.Training`.
 
     Parameters
     ----------
@@ -218,15 +212,137 @@ def fit_priors(
         See :class:`lcd_core.settings.PriorSettings`.
     seed
         Seed of initial parameters, of the draws of conditions and cells, and of the noise.
+    device
+        Where to train.
 
     Raises
     ------
     InputError
         On an empty condition or shapes that do not fit.
-    TrainingDiverged
-        If the loss stops being finite.
     """
-    names = list(counts)
+
+    name = "prior"
+    reports: tuple[str, ...] = ("loss", "gradient_norm", "evidence")
+
+    def __init__(
+        self,
+        counts: Mapping[str, Tensor],
+        genes: Sequence[str],
+        eta: Tensor,
+        settings: PriorSettings,
+        *,
+        seed: int,
+        device: str | torch.device,
+    ) -> None:
+        _check_shapes(counts, genes, eta)
+        self.settings, self.seed, self.device = settings, seed, torch.device(device)
+        self.steps, self.log_every, self.done = settings.steps, settings.log_every, 0
+        self.names, self.genes = list(counts), list(genes)
+        self.draws = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(device).manual_seed(seed + 1)
+        self.layout = GeneratorLayout(settings, len(genes))
+        self.parameters = self.layout.initial(len(self.names), self.draws).to(device)
+        self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
+        self.eta = eta.to(device, torch.float32)
+        self.cells = [CountFeatures(y.to(device), eta.to(device)) for y in counts.values()]
+        self.generator_adam = RowAdam(self.parameters, settings.beta2)
+        self.pi_adam = RowAdam(self.logit_pi, settings.beta2)
+
+    def step(self) -> Tensor:
+        """Update the generators of the conditions drawn, and pi; loss, norm, evidence."""
+        settings = self.settings
+        rows = self._draw_conditions()
+        features, constant = self._draw_cells(rows)
+        phi = torch.stack([self.parameters[row] for row in rows]).requires_grad_()
+        logits = self.logit_pi[0].clone().requires_grad_()
+        noise = torch.randn(
+            len(rows),
+            settings.monte_carlo_states,
+            settings.latent_dimensions,
+            generator=self.noise,
+            device=self.device,
+        )
+        states = self.layout.generate(phi, noise)  # (k, M, d)
+        logp = log_likelihood(states, logits, self.eta, features, constant)  # (k, B, M)
+        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
+        grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
+        norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
+        shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
+        rate = self.learning_rate(self.done)
+        self.done += 1
+        self.generator_adam.step(rows, grad_phi * shrink, self.done, rate)
+        self.pi_adam.step([0], (grad_logits * shrink).unsqueeze(0), self.done, rate)
+        per_cell = loss.detach().double() / (len(rows) * settings.batch_cells)
+        return torch.stack([per_cell, norm.double(), log_evidence(logp.detach()).double()])
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        own = self.settings
+        return cosine_learning_rate(step, own.learning_rate, own.steps, own.warmup_steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters, moments and last steps of both optimizers, random streams, count."""
+        return {
+            "parameters": self.parameters,
+            "logit_pi": self.logit_pi,
+            "second_moment": self.generator_adam.second_moment,
+            "pi_second_moment": self.pi_adam.second_moment,
+            "last_step": torch.tensor(self.generator_adam.last_step),
+            "draws": self.draws.get_state(),
+            "noise": self.noise.get_state(),
+            "done": torch.tensor(self.done),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        self.parameters.copy_(state["parameters"])
+        self.logit_pi.copy_(state["logit_pi"])
+        self.generator_adam.second_moment.copy_(state["second_moment"])
+        self.pi_adam.second_moment.copy_(state["pi_second_moment"])
+        self.generator_adam.last_step = state["last_step"].tolist()
+        self.done = int(state["done"])
+        self.pi_adam.last_step = [self.done]
+        self.draws.set_state(state["draws"])
+        self.noise.set_state(state["noise"])
+
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on: settings, seed, names, data."""
+        data = [self.eta, *(own.counts for own in self.cells)]
+        return {
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+            "names": [self.names, self.genes],
+            "data": digest(data),
+        }
+
+    def priors(self) -> ImplicitPriors:
+        """The priors as they are now."""
+        return ImplicitPriors(
+            self.names,
+            self.genes,
+            self.settings,
+            self.parameters,
+            self.logit_pi[0],
+            self.eta,
+            seed=self.seed,
+        )
+
+    def _draw_conditions(self) -> list[int]:
+        order = torch.randperm(len(self.names), generator=self.draws)
+        rows: list[int] = order[: self.settings.conditions_per_step].tolist()
+        return rows
+
+    def _draw_cells(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        """Features (k, B, 2d) and constants (k, B) of a batch of each condition's cells."""
+        batches = []
+        for row in rows:
+            n = len(self.cells[row])
+            index = torch.randint(n, (self.settings.batch_cells,), generator=self.draws)
+            batches.append(self.cells[row].batch(send(index, self.device)))
+        return torch.stack([b[0] for b in batches]), torch.stack([b[1] for b in batches])
+
+
+def _check_shapes(counts: Mapping[str, Tensor], genes: Sequence[str], eta: Tensor) -> None:
     for name, matrix in counts.items():
         if matrix.ndim != 2 or matrix.shape[0] == 0 or matrix.shape[1] != len(genes):
             raise InputError(
@@ -235,59 +351,42 @@ def fit_priors(
             )
     if eta.shape != (len(genes),):
         raise InputError("eta needs one value per gene", found=str(tuple(eta.shape)))
-    generator = torch.Generator().manual_seed(seed)
-    noise_generator = torch.Generator(device).manual_seed(seed + 1)
-    layout = GeneratorLayout(settings, len(genes))
-    parameters = layout.initial(len(names), generator)
-    parameters = parameters.to(device)
-    logit_pi = torch.full((1, len(genes)), -3.0, device=device)
-    eta32 = eta.to(device, torch.float32)
-    cells = [CountFeatures(matrix.to(device), eta.to(device)) for matrix in counts.values()]
-    generator_adam = RowAdam(parameters, settings.beta2)
-    pi_adam = RowAdam(logit_pi, settings.beta2)
 
-    def step(index: int) -> StepReport:
-        order = torch.randperm(len(names), generator=generator)
-        rows = order[: settings.conditions_per_step].tolist()
-        batches = [
-            cells[row].batch(
-                torch.randint(len(cells[row]), (settings.batch_cells,), generator=generator).to(
-                    device
-                )
-            )
-            for row in rows
-        ]
-        features = torch.stack([b[0] for b in batches])  # (k, B, 2d)
-        constant = torch.stack([b[1] for b in batches])  # (k, B)
-        phi = parameters[rows].requires_grad_()
-        logits = logit_pi[0].clone().requires_grad_()
-        noise = torch.randn(
-            len(rows),
-            settings.monte_carlo_states,
-            settings.latent_dimensions,
-            generator=noise_generator,
-            device=device,
-        )
-        states = layout.generate(phi, noise)  # (k, M, d)
-        logp = log_likelihood(states, logits, eta32, features, constant)  # (k, B, M)
-        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
-        grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
-        norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
-        shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
-        rate = cosine_learning_rate(
-            index, settings.learning_rate, settings.steps, settings.warmup_steps
-        )
-        generator_adam.step(rows, grad_phi * shrink, index + 1, rate)
-        pi_adam.step([0], (grad_logits * shrink).unsqueeze(0), index + 1, rate)
-        return StepReport(
-            loss=loss.item() / (len(rows) * settings.batch_cells),
-            gradient_norm=norm.item(),
-            learning_rate=rate,
-            evidence=log_evidence(logp.detach()).item(),
-        )
 
-    log = run_steps(step, settings.steps, name="prior", log_every=settings.log_every)
-    return ImplicitPriors(names, genes, settings, parameters, logit_pi[0], eta32, seed=seed), log
+def fit_priors(
+    counts: Mapping[str, Tensor],
+    genes: Sequence[str],
+    eta: Tensor,
+    settings: PriorSettings,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    checkpoints: Checkpoints | None = None,
+) -> tuple[ImplicitPriors, TrainingLog]:
+    """Infer the implicit prior of every condition and the shared zero probabilities.
+
+    Parameters
+    ----------
+    counts, genes, eta, settings, seed, device
+        See :class:`PriorTraining`.
+    checkpoints
+        See :func:`lcd_core.training.train`.
+
+    Returns
+    -------
+    tuple
+        The priors, and the rows of the training.
+
+    Raises
+    ------
+    InputError
+        On an empty condition or shapes that do not fit.
+    TrainingDiverged
+        If the loss stops being finite.
+    """
+    training = PriorTraining(counts, genes, eta, settings, seed=seed, device=device)
+    log = train(training, checkpoints)
+    return training.priors(), log
 
 
 def tempered_evidence(logp: Tensor, temperature: float) -> Tensor:

@@ -76,6 +76,9 @@ def fit(folder: Path, steps: int = 20, seed: int = 3, scaling: str = "standard_d
         scaling=scaling,
         seed=seed,
         device="cpu",
+        checkpoint=str(folder / "checkpoint"),
+        checkpoint_interval=300.0,
+        code="",
     )
 
 

@@ -144,6 +144,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         | {"warmup_steps": 0, "batch_cells": 4, "monte_carlo_states": 4, "latent_dimensions": 4},
         seed=1,
         device="cpu",
+        checkpoint=at("prior/checkpoint", fold),
+        checkpoint_interval=300.0,
+        code="",
     )
     fit_drift.main(
         prior=prior,
@@ -167,6 +170,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         seed=1,
         device="cpu",
+        checkpoint=at("model/checkpoint", fold),
+        checkpoint_interval=300.0,
+        code="",
     )
     check_fits.main(
         train=train,
@@ -330,6 +336,9 @@ def write_linear_system(folder: Path, system: str) -> None:
         scaling="covariance",
         seed=1,
         device="cpu",
+        checkpoint=at("checkpoint"),
+        checkpoint_interval=300.0,
+        code="",
     )
     score_linear_system.main(
         system=at("system.safetensors"),

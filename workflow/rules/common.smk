@@ -71,6 +71,20 @@ def linear_training(wildcards):
     return values
 
 
+# Params that are functions of `output` or `threads` are no reason for Snakemake to rerun a job.
+
+
+def checkpoint(wildcards, output):
+    """Hidden file beside a fit, its first output, in which it saves its progress."""
+    fit = Path(output[0])
+    return str(fit.with_name(f".{fit.stem}.checkpoint"))
+
+
+def checkpoint_interval(wildcards, threads):
+    """Seconds between two checkpoints."""
+    return CFG.checkpoints.interval
+
+
 def linear_seed(purpose):
     """Seed that linear systems share which differ in their perturbed genes alone."""
 

@@ -19,6 +19,9 @@ rule fit_prior:
         seed=seed("prior"),
         device=CFG.device,
         threads=CFG.threads.fit,
+        checkpoint=checkpoint,
+        checkpoint_interval=checkpoint_interval,
+        code=source("../methods/lcd/fit_prior"),
         source=source("../methods/lcd/fit_prior"),
     script:
         "../methods/lcd/fit_prior.py"
@@ -44,6 +47,9 @@ rule fit_drift:
         seed=seed("drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
+        checkpoint=checkpoint,
+        checkpoint_interval=checkpoint_interval,
+        code=source("../methods/lcd/fit_drift"),
         source=source("../methods/lcd/fit_drift"),
     script:
         "../methods/lcd/fit_drift.py"

@@ -70,6 +70,9 @@ rule fit_linear_drift:
         seed=seed("linear_drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
+        checkpoint=checkpoint,
+        checkpoint_interval=checkpoint_interval,
+        code=source("linear_systems/fit_linear_drift"),
         source=source("linear_systems/fit_linear_drift"),
     script:
         "../scripts/linear_systems/fit_linear_drift.py"

@@ -5,6 +5,7 @@ from typing import Any
 from lcd_core.fit import fit_diffusion
 from lcd_core.prior import ImplicitPriors
 from lcd_core.settings import DriftSettings, StateSettings
+from pipeline.checkpoints import checkpoints
 from pipeline.devices import choose_device
 from pipeline.screen import read_names, targets_of
 from pipeline.training_table import write_training_log
@@ -20,6 +21,9 @@ def main(
     states: dict[str, Any],
     seed: int,
     device: str,
+    checkpoint: str,
+    checkpoint_interval: float,
+    code: str,
 ) -> None:
     """Draw states from the priors, train the drift and write the fitted model.
 
@@ -35,20 +39,24 @@ def main(
     settings, states
         Fields of :class:`lcd_core.settings.DriftSettings` and
         :class:`lcd_core.settings.StateSettings`.
+    checkpoint, checkpoint_interval, code
+        See :func:`pipeline.checkpoints.checkpoints`.
     """
     priors = ImplicitPriors.load(prior)
     held_out = {target for q in read_names(test_perturbations) for target in targets_of(q)}
-    fitted, log = fit_diffusion(
-        priors,
-        {q: targets_of(q) for q in priors.names},
-        StateSettings(**states),
-        DriftSettings(**settings),
-        further_targets=sorted(held_out),
-        seed=seed,
-        device=choose_device(device),
-    )
-    write_training_log(log, training_log)
-    fitted.save(model)
+    with checkpoints(checkpoint, checkpoint_interval, code) as own:
+        fitted, log = fit_diffusion(
+            priors,
+            {q: targets_of(q) for q in priors.names},
+            StateSettings(**states),
+            DriftSettings(**settings),
+            further_targets=sorted(held_out),
+            seed=seed,
+            device=choose_device(device),
+            checkpoints=own,
+        )
+        write_training_log(log, training_log)
+        fitted.save(model)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from lcd_core.measurement import rate_scale
 from lcd_core.prior import fit_priors
 from lcd_core.settings import PriorSettings
+from pipeline.checkpoints import checkpoints
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, counts_by_condition, read_screen
 from pipeline.training_table import write_training_log
@@ -20,6 +21,9 @@ def main(
     settings: dict[str, Any],
     seed: int,
     device: str,
+    checkpoint: str,
+    checkpoint_interval: float,
+    code: str,
 ) -> None:
     """Fit the priors and write them.
 
@@ -33,20 +37,24 @@ def main(
         Fields of :class:`lcd_core.settings.PriorSettings`.
     device
         ``auto``, ``cpu`` or ``cuda``.
+    checkpoint, checkpoint_interval, code
+        See :func:`pipeline.checkpoints.checkpoints`.
     """
     screen = read_screen(train)
     counts = {q: torch.from_numpy(y) for q, y in counts_by_condition(screen).items()}
     eta = rate_scale(counts[CONTROL].numpy())
-    priors, log = fit_priors(
-        counts,
-        list(screen.var_names),
-        eta,
-        PriorSettings(**settings),
-        seed=seed,
-        device=choose_device(device),
-    )
-    write_training_log(log, training_log)
-    priors.save(prior)
+    with checkpoints(checkpoint, checkpoint_interval, code) as own:
+        priors, log = fit_priors(
+            counts,
+            list(screen.var_names),
+            eta,
+            PriorSettings(**settings),
+            seed=seed,
+            device=choose_device(device),
+            checkpoints=own,
+        )
+        write_training_log(log, training_log)
+        priors.save(prior)
 
 
 if __name__ == "__main__":

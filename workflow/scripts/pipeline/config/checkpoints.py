@@ -1,0 +1,16 @@
+"""Section `checkpoints`."""
+
+from pipeline.config.schema import PIPELINE, Section, key
+
+
+class Checkpoints(Section):
+    """Progress of fits on disk: an interrupted one goes on from there, to the same bits."""
+
+    interval: float = key(
+        300.0,
+        "Time between two checkpoints of a fit. They lie beside it in a hidden file until it is "
+        "done. Changing this reruns nothing.",
+        source=PIPELINE,
+        unit="seconds",
+        gt=0,
+    )
