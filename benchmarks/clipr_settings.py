@@ -20,18 +20,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from evaluation.effect_scores import score_effects
-from lcd_core.clipr import (
-    AndersonSolver,
-    FlowSolver,
-    estimate_effects,
-    initial_responses,
-    limit_responses,
-)
 from lcd_core.drift import Drift
+from lcd_core.estimators import estimate_effects
+from lcd_core.linearisation import nearest_level
+from lcd_core.responses import initial_responses, limit_responses
 from lcd_core.score_matching import fit_drift
 from lcd_core.settings import DriftSettings, StateSettings
+from lcd_core.solvers import AndersonSolver, FlowSolver
 from lcd_core.states import StateTransform
-from pipeline.clipr import nearest_level
 from simulation.linear_systems import STRUCTURES, random_linear_system, reference_estimates
 
 START = {

@@ -21,15 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from evaluation.effect_scores import score_effects
 from evaluation.metrics import auroc
-from lcd_core.clipr import estimate_effects, initial_responses, limit_responses
 from lcd_core.conditions import multi_hot
 from lcd_core.drift import Drift
+from lcd_core.estimators import estimate_effects
+from lcd_core.linearisation import nearest_level
 from lcd_core.measurement import rate_scale
 from lcd_core.prior import fit_priors
+from lcd_core.responses import initial_responses, limit_responses
 from lcd_core.score_matching import fit_drift
 from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
 from lcd_core.states import StateTransform
-from pipeline.clipr import nearest_level
 from simulation.linear_systems import reversible_effects
 from simulation.simulator import simulate_screen
 

@@ -103,3 +103,26 @@ class Drift(nn.Module):
         first, second = self.condition_features(membership)
         alpha = self.alphas[level].to(x)
         return self.scaled(x, first, second, self.level_features()[level], alpha) / alpha
+
+
+class ConditionedDrift:
+    """A drift under conditions that stay the same, whose features are computed once.
+
+    Parameters
+    ----------
+    drift
+        The drift.
+    membership
+        Multi-hot conditions, shape (q, targets).
+    """
+
+    def __init__(self, drift: Drift, membership: Tensor) -> None:
+        self.drift = drift
+        self.first, self.second = drift.condition_features(membership)
+        self.levels = drift.level_features()
+
+    def __call__(self, x: Tensor, rows: Tensor, level: int) -> Tensor:
+        """Drift ``f`` at states (n, d) under the conditions ``rows`` (n,) at one noise level."""
+        alpha = self.drift.alphas[level].to(x)
+        first, second = self.first[rows], self.second[rows]
+        return self.drift.scaled(x, first, second, self.levels[level], alpha) / alpha

@@ -193,11 +193,12 @@ def _counts(name: str, values: Any) -> Tensor:
     """Counts of one condition as a tensor."""
     dense = values.toarray() if scipy.sparse.issparse(values) else values
     array: NDArray[Any] = np.asarray(dense)
-    if array.dtype.kind not in "buif" or (array < 0).any() or (array != np.round(array)).any():
+    numeric = array.dtype.kind in "buif"
+    if not numeric or not (np.isfinite(array) & (array >= 0) & (array == np.round(array))).all():
         raise InputError(
             "counts must be nonnegative integers",
             where=f"condition {name}",
-            found=str(array.dtype) if array.dtype.kind not in "buif" else "other numbers",
+            found="other numbers" if numeric else str(array.dtype),
             remedy="give raw counts, neither normalised nor logarithms",
         )
     return torch.from_numpy(np.ascontiguousarray(array))

@@ -16,13 +16,13 @@ from effects import (
     estimate_effects,
     hold_out_causes,
 )
-from lcd_core.clipr import estimate_effects as clipr
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
+from lcd_core.estimators import estimate_effects as clipr
+from lcd_core.linearisation import linearise_model
 from lcd_core.model import LCD
-from lcd_core.settings import DriftSettings, StateSettings
+from lcd_core.settings import DriftSettings, LinearisationSettings, StateSettings
 from lcd_core.states import StateTransform
-from pipeline.clipr import warn_of_small_embedding
 from pipeline.config import Config
 from pipeline.effects import read_effects
 from pipeline.screen import read_screen, write_h5ad
@@ -41,13 +41,17 @@ def write_training_cells(path: Path, labels=LABELS) -> str:
     return canonical_screen(path, counts, cells, genes=GENES)
 
 
-def write_model(folder: Path, seed: int = 0, kind: str = "identity") -> str:
+def write_model(
+    folder: Path, seed: int = 0, kind: str = "identity", embedding_dimensions: int = 6
+) -> str:
     """A network that is no fit, with every kind of target."""
     generator = torch.Generator().manual_seed(seed)
     drift = Drift(
         len(GENES),
         len(TARGETS),
-        DriftSettings(hidden=12, embedding_dimensions=6, parameterization="linear_pull"),
+        DriftSettings(
+            hidden=12, embedding_dimensions=embedding_dimensions, parameterization="linear_pull"
+        ),
     )
     drift.reset(generator)
     with torch.no_grad():
@@ -125,11 +129,25 @@ class TestEstimate:
     def test_an_embedding_smaller_than_the_number_of_perturbations_is_warned_about(
         self, tmp_path, caplog
     ):
+        enough, few = (
+            LCD.load(write_model(tmp_path, embedding_dimensions=size))
+            for size in (len(TARGETS), len(TARGETS) - 1)
+        )
+        settings = LinearisationSettings()
         with caplog.at_level(logging.WARNING):
-            warn_of_small_embedding(LCD.load(write_model(tmp_path)), 6)
-            assert not caplog.text
-            warn_of_small_embedding(LCD.load(tmp_path / "model.safetensors"), 7)
-        assert "6 dimensions for 7 perturbations" in caplog.text
+            linearise_model(enough, TARGETS, settings)
+            assert "dimensions" not in caplog.text
+            linearise_model(few, TARGETS[1:], settings)
+            assert "dimensions" not in caplog.text
+            linearise_model(few, TARGETS, settings)
+        assert "2 dimensions for 3 perturbations" in caplog.text
+
+    def test_a_model_is_left_as_it_is(self, tmp_path):
+        model = LCD.load(write_model(tmp_path))
+        linearise_model(model, TARGETS, LinearisationSettings())
+        assert model.drift.embedding.dtype == torch.float32
+        with pytest.raises(InputError, match="unknown perturbation targets"):
+            linearise_model(model, ["Q"], LinearisationSettings())
 
     def test_a_screen_without_singles_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"(?s)one target alone.*A\+C"):

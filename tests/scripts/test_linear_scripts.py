@@ -17,8 +17,9 @@ from scipy.stats import mannwhitneyu
 from lcd_core.drift import noise_levels
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
+from lcd_core.linearisation import linearise, nearest_level
 from lcd_core.model import LCD
-from lcd_core.settings import DriftSettings
+from lcd_core.settings import DriftSettings, LinearisationSettings
 from lcd_core.units import LinearUnits
 from linear_systems import (
     aggregate_linear_systems,
@@ -27,7 +28,6 @@ from linear_systems import (
     make_linear_system,
     score_linear_system,
 )
-from pipeline.clipr import linearise, nearest_level
 from pipeline.config import Config
 from pipeline.linear_systems import EFFECTS, IDENTITY, SYSTEM, draw_samples, read_system
 from pipeline.tables import read_tsv
@@ -299,7 +299,7 @@ class TestLinearise:
     @given(st.integers(0, 10**6), st.sampled_from(["control_mean", "zero"]))
     def test_a_linear_drift_gives_its_own_effects_bias_and_shifts(self, seed, origin) -> None:
         system = random_linear_system(6, 6, "erdos_renyi", seed, links_per_gene=2)
-        exact = {**CLIPR, "ridge": 0.0, "tolerance": 1e-11, "origin": origin}
+        exact = LinearisationSettings(ridge=0.0, tolerance=1e-11, origin=origin)
         # a drift of original units, with a mean that is no more than a place to read it at
         units = LinearUnits.original(6).seen_from(-np.arange(6.0))
         drift = LinearDrift(
@@ -316,17 +316,17 @@ class TestLinearise:
         drift = Runaway(truth, np.ones(3), np.array([[5.0, 0, 0], [0, 7.0, 0], [0, 0, 9.0]]))
         units, names = LinearUnits.original(3), ["a", "b", "c"]
         with caplog.at_level(logging.WARNING):
-            kept = linearise(drift, torch.eye(3), units, names, CLIPR)
+            kept = linearise(drift, torch.eye(3), units, names, LinearisationSettings())
         assert "1 of 4 conditions" in caplog.text
         assert caplog.text.rstrip().endswith(": c")
-        table = kept.table().set_index("perturbation")
+        table = pd.DataFrame(kept.table()).set_index("perturbation")
         assert table["converged"].to_dict() == {"control": True, "a": True, "b": True, "c": False}
         assert table["used"].to_dict() == {"control": False, "a": True, "b": True, "c": True}
 
-        wanted = {**CLIPR, "exclude_unconverged": True}
+        wanted = LinearisationSettings(exclude_unconverged=True)
         left = linearise(drift, torch.eye(3), units, names, wanted)
         assert left.table()["used"].tolist() == [False, True, True, False]
-        alone = linearise(drift, torch.eye(3)[:2], units, names[:2], CLIPR)
+        alone = linearise(drift, torch.eye(3)[:2], units, names[:2], LinearisationSettings())
         np.testing.assert_array_equal(left.estimate.effects, alone.estimate.effects)
         assert left.shifts.shape == (3, 2)
 
@@ -337,13 +337,13 @@ class TestLinearise:
                 return torch.where(membership[:, 1:2] > 0, f * torch.nan, f)
 
         drift = Broken(-np.eye(2), np.ones(2), np.eye(2))
-        flow = {**CLIPR, "solver": "flow"}
+        flow = LinearisationSettings(solver="flow")
         with pytest.raises(InputError, match=r"(?s)not finite.*bad.*exclude_unconverged"):
             linearise(drift, torch.eye(2), LinearUnits.original(2), ["good", "bad"], flow)
 
     def test_singular_limits_without_a_ridge_are_warned_about(self) -> None:
         drift = LinearDrift(-np.eye(3), np.zeros(3), np.array([[1.0, 0, 0], [2.0, 0, 0]]))
-        exact = {**CLIPR, "ridge": 0.0, "tolerance": 1e-13}
+        exact = LinearisationSettings(ridge=0.0, tolerance=1e-13)
         with pytest.warns(RuntimeWarning, match="rank 1"):
             found = linearise(drift, torch.eye(2), LinearUnits.original(3), ["a", "b"], exact)
         assert not found.estimate.full_rank
@@ -351,7 +351,9 @@ class TestLinearise:
     def test_no_perturbation_is_refused(self) -> None:
         drift = LinearDrift(-np.eye(2), np.zeros(2), np.zeros((1, 2)))
         with pytest.raises(InputError, match="at least one perturbation"):
-            linearise(drift, torch.zeros(0, 1), LinearUnits.original(2), [], CLIPR)
+            linearise(
+                drift, torch.zeros(0, 1), LinearUnits.original(2), [], LinearisationSettings()
+            )
 
     def test_the_nearest_level_is_nearest_by_ratio(self) -> None:
         assert nearest_level([0.01, 0.1, 1.0], 0.04) == 1  # 4 against 2.5 times

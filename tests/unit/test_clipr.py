@@ -7,19 +7,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import root
 
-from lcd_core.clipr import (
-    AndersonSolver,
-    FlowSolver,
+from lcd_core.drift import Drift, noise_levels
+from lcd_core.errors import InputError
+from lcd_core.estimators import (
     default_ridge,
     estimate_effects,
     implied_bias_and_shifts,
-    initial_responses,
-    limit_responses,
     regularised_pseudoinverse,
 )
-from lcd_core.drift import Drift, noise_levels
-from lcd_core.errors import InputError
+from lcd_core.responses import initial_responses, limit_responses
 from lcd_core.settings import DriftSettings
+from lcd_core.solvers import AndersonSolver, FlowSolver
 from lcd_core.units import LinearUnits
 from simulation.linear_systems import LinearDrift, random_linear_system
 
@@ -123,17 +121,6 @@ def test_without_ridge_the_solution_is_least_squares_of_minimum_norm(seed, d, k)
     other -= other @ responses @ np.linalg.pinv(responses)
     np.testing.assert_allclose((estimate.effects + other) @ responses, -v, atol=1e-8)
     assert np.linalg.norm(estimate.effects + other) > np.linalg.norm(estimate.effects)
-
-
-def test_several_ridges_at_once_are_the_single_solutions():
-    rng = np.random.default_rng(0)
-    v, responses = rng.normal(size=(2, 7, 5))
-    ridges = (0.0, 1e-3, 0.5)
-    batch = estimate_effects(v, responses, ridges)
-    assert batch.effects.shape == (3, 7, 7)
-    assert batch.ridge == ridges
-    for effects, ridge in zip(batch.effects, ridges, strict=True):
-        np.testing.assert_array_equal(effects, estimate_effects(v, responses, ridge).effects)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])

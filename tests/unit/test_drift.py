@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcd_core.drift import Drift, noise_levels, sinusoidal_positions
+from lcd_core.drift import ConditionedDrift, Drift, noise_levels, sinusoidal_positions
 from lcd_core.errors import InputError
 from lcd_core.score_matching import fit_drift
 from lcd_core.settings import DriftSettings, StateSettings
@@ -172,3 +172,13 @@ def test_state_transform_refuses_constant_and_non_finite_states():
         StateSettings(transform="log")
     with pytest.raises(InputError, match=r"states\.scaling"):
         StateSettings(scaling="max")
+
+
+@pytest.mark.parametrize("parameterization", ["plain", "linear_pull"])
+def test_a_drift_under_fixed_conditions_is_the_drift(parameterization):
+    drift = small_drift(parameterization)
+    membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    fixed, rows = ConditionedDrift(drift, membership), torch.tensor([2, 0, 1, 2])
+    for level in (0, 17, 29):
+        torch.testing.assert_close(fixed(x, rows, level), drift(x, membership[rows], level))

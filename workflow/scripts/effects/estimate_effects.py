@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lcd_core.clipr import regularised_pseudoinverse
-from lcd_core.conditions import multi_hot
 from lcd_core.errors import InputError
+from lcd_core.estimators import regularised_pseudoinverse
+from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
+from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, lognorm, read_screen, targets_of, write_h5ad
 from pipeline.tables import write_tsv
@@ -47,14 +47,10 @@ def main(
         Section `clipr` of the configuration.
     """
     fitted = LCD.load(model, choose_device(device))
-    singles = single_perturbations(train)
-    warn_of_small_embedding(fitted, len(singles))
-    # in double precision residuals are those of the drift instead of the arithmetic's
-    drift = fitted.drift.double()
-    membership = multi_hot([[name] for name in singles], fitted.targets)
-    linear = linearise(drift, membership, fitted.transform.to("cpu").units, singles, clipr)
+    settings = LinearisationSettings(**clipr)
+    linear = linearise_model(fitted, single_perturbations(train), settings)
     own = response_data(linear, fitted)
-    write_tsv(linear.table(), table)
+    write_tsv(pd.DataFrame(linear.table()), table)
     write_h5ad(own, responses)
     write_h5ad(effect_data(linear, own), effects)
 
@@ -78,11 +74,9 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
     limits = linear.responses.limits
     used = linear.used
     pseudoinverse = np.full(limits.shape, np.nan)
-    ridge = linear.estimate.ridge
-    assert isinstance(ridge, float)
-    pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], ridge).T
+    pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], linear.estimate.ridge).T
     expression = limit_expression(linear.origin + limits.T, fitted)
-    obs = linear.table().set_index("perturbation")
+    obs = pd.DataFrame(linear.table()).set_index("perturbation")
     obs["target_is_gene"] = obs.index.isin(fitted.genes)
     return ad.AnnData(
         X=np.ascontiguousarray(limits.T),

@@ -9,8 +9,9 @@ import torch
 
 from evaluation.effect_scores import score_effects
 from lcd_core.files import save_tensors
+from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
+from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
 from pipeline.linear_systems import EFFECTS, draw_samples, identity, read_system
 from pipeline.tables import write_tsv
@@ -50,12 +51,7 @@ def main(
     """
     truth, description = read_system(system)
     fit = LCD.load(model, choose_device(device))
-    # in double precision the responses cost little beside the training, and their residuals are
-    # those of the drift instead of the arithmetic's
-    drift = fit.drift.double()
-    membership = torch.eye(len(fit.targets))
-    warn_of_small_embedding(fit, len(membership))
-    linear = linearise(drift, membership, fit.transform.to("cpu").units, fit.targets, clipr)
+    linear = linearise_model(fit, fit.targets, LinearisationSettings(**clipr))
 
     samples = draw_samples(truth, description)
     estimates = [ReferenceEstimate(LCD_CLIPR, linear.estimate.effects, False, False)]
@@ -64,7 +60,7 @@ def main(
     ks = [each * len(truth.effects) for each in top_effects_per_gene]
     table = pd.concat([score_table(estimate, truth, threshold, ks) for estimate in estimates])
     write_tsv(labelled(table, own), scores)
-    write_tsv(labelled(linear.table(), own), responses)
+    write_tsv(labelled(pd.DataFrame(linear.table()), own), responses)
     write_effects(linear, effects)
 
 
