@@ -101,19 +101,6 @@ class StateTransform:
             return self.units.from_original(u).to(u)
         return (u - self.mean) / self.scale
 
-    def inverse(self, s: Tensor) -> Tensor:
-        """States of model coordinates ``s`` (..., d).
-
-        For ``log_rate``, coordinates below the image of the map (rate zero) give the state with
-        the smallest positive rate that the dtype holds.
-        """
-        if self._is_identity:
-            return self._unscaled(s)
-        ratio = self.rate(s) / self.eta
-        ratio = ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
-        small = ratio < 1e-6
-        return torch.where(small, ratio.log(), ratio + torch.log(-torch.expm1(-ratio)))
-
     def rate(self, s: Tensor) -> Tensor:
         """Poisson rates of model coordinates ``s`` (..., d)."""
         return self.rate_of(self._unscaled(s))

@@ -101,7 +101,7 @@ def test_score_matching_checks_its_arguments():
 
 
 @pytest.mark.parametrize("kind", ["identity", "log_rate"])
-def test_state_transform_standardises_and_inverts(kind):
+def test_state_transform_standardises_and_keeps_rates(kind):
     generator = torch.Generator().manual_seed(0)
     states = 3 * torch.randn(4, 500, 3, generator=generator, dtype=torch.float64)
     eta = torch.tensor([1.0, 4.0, 20.0], dtype=torch.float64)
@@ -109,13 +109,12 @@ def test_state_transform_standardises_and_inverts(kind):
     s = transform.forward(states)
     torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
     torch.testing.assert_close(s.flatten(0, 1).std(0), torch.ones(3, dtype=torch.float64))
-    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
     expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
     torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["identity", "log_rate"])
-def test_scaling_by_the_covariance_whitens_and_inverts(kind):
+def test_scaling_by_the_covariance_whitens_and_keeps_rates(kind):
     generator = torch.Generator().manual_seed(0)
     mixing = torch.tensor([[1.0, 0.9, 0.2], [0.0, 0.1, 0.3], [0.0, 0.0, 2.0]], dtype=torch.float64)
     states = torch.randn(4, 500, 3, generator=generator, dtype=torch.float64) @ mixing
@@ -127,7 +126,6 @@ def test_scaling_by_the_covariance_whitens_and_inverts(kind):
     torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
     identity = torch.eye(3, dtype=torch.float64)
     torch.testing.assert_close(s.flatten(0, 1).T.cov(), identity, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
     expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
     torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
 
@@ -157,7 +155,6 @@ def test_log_rate_collapses_far_negative_states():
     s = transform.forward(states)[0, :, 0]
     assert s[0] == s[1]
     assert transform.rate(s[:1, None]).item() == pytest.approx(0.0, abs=1e-6)
-    assert torch.isfinite(transform.inverse(s[:, None] - 5)).all()
 
 
 def test_state_transform_refuses_constant_and_non_finite_states():
