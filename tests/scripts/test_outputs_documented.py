@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import pytest
@@ -442,10 +443,10 @@ def test_parser_reads_what_it_should() -> None:
     assert documented("no table") == []
 
 
-def readme_block(language: str) -> str:
-    """The first example in a language."""
+def readme_block(language: str, number: int = 0) -> str:
+    """An example in a language."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)[1]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)[number]
 
 
 def test_readme_example_samples_three_targets(results: Path) -> None:
@@ -455,6 +456,17 @@ def test_readme_example_samples_three_targets(results: Path) -> None:
     names: dict[str, object] = {}
     exec(code.replace(path, str(results / "folds/1/model/model.safetensors")), names)
     assert names["counts"].shape == (1000, 12)
+
+
+def test_readme_example_fits_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(readme_block("python", 1), names)
+    cells, means = names["cells"].double().mean(dim=0), names["means"]
+    assert names["cells"].shape == (500, 3)
+    assert cells[0] < means["control"][0] - 2
+    assert cells[1] > means["control"][1] + 2
+    assert cells[2] > means["control"][2] + 2
 
 
 def test_readme_configuration_is_accepted() -> None:
