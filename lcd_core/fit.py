@@ -20,6 +20,7 @@ from lcd_core.prior import ImplicitPriors, fit_priors
 from lcd_core.score_matching import fit_drift
 from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
 from lcd_core.states import StateTransform
+from lcd_core.streams import stream
 from lcd_core.training import TrainingLog
 
 
@@ -117,8 +118,10 @@ def fit_diffusion(
     tuple
         The model, and the rows of the training.
     """
-    generator = torch.Generator().manual_seed(seed)
-    drawn = [priors.sample_states(name, drift.samples, generator) for name in priors.names]
+    drawn = [
+        priors.sample_states(name, drift.samples, stream(seed, "states", name))
+        for name in priors.names
+    ]
     sets = [tuple(target_sets[name]) for name in priors.names]
     return fit_to_states(
         torch.stack(drawn),

@@ -15,6 +15,7 @@ from lcd_core.measurement import sample_counts
 from lcd_core.sampling import sample_states
 from lcd_core.settings import PRESETS, DriftSettings, SamplerSettings, StateSettings
 from lcd_core.states import StateTransform
+from lcd_core.streams import stream
 
 KIND = "fitted model"
 
@@ -76,7 +77,7 @@ class LCD:
     ) -> Tensor:
         """Draw ``n`` standardised states under a set of targets, shape (n, d)."""
         membership = multi_hot([list(perturbation)], self.targets).expand(n, -1)
-        generator = torch.Generator(self.drift.embedding.device).manual_seed(seed)
+        generator = stream(seed, "sampler", device=self.drift.embedding.device)
         return sample_states(self.drift, membership, sampler, generator)
 
     def sample(
@@ -124,8 +125,7 @@ class LCD:
 
     def measure(self, states: Tensor, *, seed: int) -> Tensor:
         """Draw counts of one cell per standardised state (n, d); int32, shape (n, d)."""
-        # apart from the generator of the states, which the same seed gives the stream above
-        generator = torch.Generator(states.device).manual_seed(seed + 1)
+        generator = stream(seed, "measurement", device=states.device)
         return sample_counts(self.transform.rate(states), self.pi.to(states.device), generator)
 
     def save(self, path: str | Path) -> None:

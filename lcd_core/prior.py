@@ -19,6 +19,7 @@ from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
 from lcd_core.settings import PriorSettings
+from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
 KIND = "fitted prior"
@@ -211,7 +212,7 @@ class PriorTraining:
     settings
         See :class:`lcd_core.settings.PriorSettings`.
     seed
-        Seed of initial parameters, of the draws of conditions and cells, and of the noise.
+        Seed of the streams for initial parameters, draws of conditions and cells, and noise.
     device
         Where to train.
 
@@ -238,10 +239,11 @@ class PriorTraining:
         self.settings, self.seed, self.device = settings, seed, torch.device(device)
         self.steps, self.log_every, self.done = settings.steps, settings.log_every, 0
         self.names, self.genes = list(counts), list(genes)
-        self.draws = torch.Generator().manual_seed(seed)
-        self.noise = torch.Generator(device).manual_seed(seed + 1)
+        self.draws = stream(seed, "prior", "draws")
+        self.noise = stream(seed, "prior", "noise", device=device)
         self.layout = GeneratorLayout(settings, len(genes))
-        self.parameters = self.layout.initial(len(self.names), self.draws).to(device)
+        initial = self.layout.initial(len(self.names), stream(seed, "prior", "initial weights"))
+        self.parameters = initial.to(device)
         self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
         self.eta = eta.to(device, torch.float32)
         self.cells = [CountFeatures(y.to(device), eta.to(device)) for y in counts.values()]

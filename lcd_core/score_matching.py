@@ -10,7 +10,8 @@ from torch import Tensor
 from lcd_core.checkpoints import Checkpoints, digest
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
-from lcd_core.training import TrainingLog, cosine_learning_rate, train
+from lcd_core.streams import stream
+from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
 SHARE_OF_FREE_MEMORY = 0.5
 """States move to a GPU if they take no more of its memory; the rest is for the steps."""
@@ -32,7 +33,7 @@ class DriftTraining:
     membership
         Multi-hot conditions, shape (conditions, targets).
     seed
-        Seed of the initial parameters and of all draws.
+        Seed of the streams for initial parameters, draws and noise.
 
     Raises
     ------
@@ -53,8 +54,7 @@ class DriftTraining:
         self.drift, self.settings, self.seed = drift, drift.settings, seed
         self.steps, self.log_every, self.done = drift.settings.steps, drift.settings.log_every, 0
         self.device = drift.embedding.device
-        drift.reset(torch.Generator().manual_seed(seed))
-        self.generator = torch.Generator(self.device).manual_seed(seed + 1)
+        drift.reset(stream(seed, "drift", "initial weights"))
         self.optimizer = torch.optim.AdamW(
             drift.parameters(),
             lr=self.settings.learning_rate,
@@ -64,6 +64,9 @@ class DriftTraining:
         )
         self.membership = membership.to(self.device)
         self.states = _placed(states, self.device).reshape(-1, genes)
+        # drawn where the states are, so that picking them waits for nothing
+        self.draws = stream(seed, "drift", "draws", device=self.states.device)
+        self.noise = stream(seed, "drift", "noise", device=self.device)
 
     def step(self) -> Tensor:
         """Update the drift on one batch of noisy states; loss and norm of the gradient."""
@@ -71,9 +74,9 @@ class DriftTraining:
         condition = self._draw(self.conditions, self.settings.conditions_per_batch)
         level = self._draw(len(drift.alphas), self.settings.levels_per_batch)
         sample = self._draw(self.samples, "mixed")
-        row = condition * self.samples + sample
-        clean = self.states[row.to(self.states.device)].to(self.device)
-        noise = torch.randn(clean.shape, generator=self.generator, device=self.device)
+        clean = send(self.states[condition * self.samples + sample], self.device)
+        condition, level = send(condition, self.device), send(level, self.device)
+        noise = torch.randn(clean.shape, generator=self.noise, device=self.device)
         alpha = drift.alphas[level].to(clean).unsqueeze(1)
         first, second = drift.condition_features(self.membership)
         scaled = drift.scaled(
@@ -98,7 +101,7 @@ class DriftTraining:
         return cosine_learning_rate(step, own.learning_rate, own.steps, own.warmup_steps)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Network, moments of the optimizer, random stream, count."""
+        """Network, moments of the optimizer, random streams, count."""
         moments = {
             f"optimizer.{index}.{name}": value
             for index, parameter in enumerate(self.drift.parameters())
@@ -107,7 +110,8 @@ class DriftTraining:
         return {
             **{f"drift.{name}": value for name, value in self.drift.state_dict().items()},
             **moments,
-            "generator": self.generator.get_state(),
+            "draws": self.draws.get_state(),
+            "noise": self.noise.get_state(),
             "done": torch.tensor(self.done),
         }
 
@@ -122,7 +126,8 @@ class DriftTraining:
                 moments.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.generator.set_state(state["generator"])
+        self.draws.set_state(state["draws"])
+        self.noise.set_state(state["noise"])
         self.done = int(state["done"])
 
     def identity(self) -> dict[str, Any]:
@@ -136,7 +141,7 @@ class DriftTraining:
 
     def _draw(self, bound: int, how: str) -> Tensor:
         count = self.settings.batch_states if how == "mixed" else 1
-        return torch.randint(bound, (count,), generator=self.generator, device=self.device)
+        return torch.randint(bound, (count,), generator=self.draws, device=self.states.device)
 
 
 def fit_drift(

@@ -62,11 +62,12 @@ def test_counts_may_be_sparse_floats_or_tensors(counts):
 
 
 def test_targets_may_be_given(counts):
-    named = {"control": counts["control"], "first": counts["B"], "second": counts["A+B"]}
-    targets = {"first": ["B"], "second": ["A", "B"]}
-    model = fit(named, GENES, targets=targets | {"control": []}, settings=SMALL, seed=3)
+    targets = {"control": [], "B": ["B"], "A+B": ["A", "B"]}
+    model = fit(counts, GENES, targets=targets, settings=SMALL, seed=3)
     assert_equal(model, fit(counts, GENES, settings=SMALL, seed=3))
-    assert fit(named, GENES, settings=SMALL, seed=3).targets == ["first", "second"]
+    # what is not given goes by its name
+    model = fit(counts, GENES, targets={"A+B": ["A+B"]}, settings=SMALL, seed=3)
+    assert model.targets == ["A+B", "B"]
 
 
 def test_further_targets_are_known_with_the_mean_of_the_others(counts):

@@ -16,6 +16,7 @@ from lcd_core.prior import (
     tempered_evidence,
 )
 from lcd_core.settings import PriorSettings
+from lcd_core.streams import stream
 from lcd_core.training import TrainingDiverged
 
 SMALL = PriorSettings(
@@ -75,7 +76,7 @@ def test_row_adam_equals_dense_adam():
 def test_only_drawn_conditions_move():
     counts = {q: torch.full((5, 3), i + 1) for i, q in enumerate("abc")}
     settings = PriorSettings(**{**SMALL.__dict__, "steps": 1, "warmup_steps": 0})
-    start = GeneratorLayout(settings, 3).initial(3, torch.Generator().manual_seed(4))
+    start = GeneratorLayout(settings, 3).initial(3, stream(4, "prior", "initial weights"))
     fitted, _ = fit_priors(counts, ["x", "y", "z"], torch.ones(3), settings, seed=4)
     moved = (fitted.parameters != start).any(dim=1)
     assert int(moved.sum()) == 1

@@ -11,6 +11,7 @@ from evaluation.metrics import score
 from lcd_core.model import LCD
 from lcd_core.prior import ImplicitPriors
 from lcd_core.settings import SamplerSettings
+from lcd_core.streams import numpy_stream, stream
 from pipeline.devices import choose_device
 from pipeline.differential_expression import differential_expression, ranked
 from pipeline.screen import CONTROL, counts_by_condition, lognorm, read_screen, targets_of
@@ -76,18 +77,18 @@ def main(
     annealing = SamplerSettings(**sampler)
     distances, checks, prior_states, drift_states = [], [], [], []
     for q, observed in counts.items():
-        generator = torch.Generator().manual_seed(derive_seed(seed, q))
+        job_seed = derive_seed(seed, q)
+        generator = stream(job_seed, "prior")
         s = transform.forward(priors.sample_states(q, n_cells, generator))
         prior_states.append(s)
         from_prior = priors.sample_counts(q, n_cells, generator).numpy()
-        job_seed = derive_seed(seed, q)
         s = fitted.sample_states(targets_of(q), n_cells, seed=job_seed, sampler=annealing)
         drift_states.append(s.cpu())
         from_drift = fitted.measure(s, seed=job_seed).cpu().numpy()
         checks.append(gene_table(q, screen.var_names, observed, from_prior))
         if q == CONTROL:
             continue
-        order = np.random.default_rng(derive_seed(seed, q, "halves")).permutation(len(observed))
+        order = numpy_stream(job_seed, "halves").permutation(len(observed))
         half = len(observed) // 2
         top = screen.var_names.get_indexer(tests.loc[tests["perturbation"] == q, "gene"])
         pairs = {
