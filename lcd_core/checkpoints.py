@@ -12,12 +12,11 @@ from torch import Tensor
 
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
+from lcd_core.settings import CHECKPOINT_INTERVAL
 
 logger = logging.getLogger(__name__)
 
 KIND = "checkpoint"
-INTERVAL = 300.0
-"""Seconds between two checkpoints."""
 
 
 class TrainingStopped(Exception):
@@ -46,7 +45,9 @@ class Checkpoints:
         Requests; the first is met once, the second for good.
     """
 
-    def __init__(self, path: str | Path, interval: float = INTERVAL, code: str = "") -> None:
+    def __init__(
+        self, path: str | Path, interval: float = CHECKPOINT_INTERVAL, code: str = ""
+    ) -> None:
         self.path, self.interval, self.code = Path(path), interval, code
         self.save_requested = self.stop_requested = False
         self._last = time.monotonic()

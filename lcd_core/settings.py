@@ -16,6 +16,9 @@ METHODS = "Lorch et al. 2026, Methods"
 RELEASE = "code released with Lorch et al. 2026"
 PIPELINE = "this pipeline"
 
+CHECKPOINT_INTERVAL = 300.0
+"""Seconds between two checkpoints of a training; no result depends on it."""
+
 BOUNDS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "ge": ("at least", lambda value, bound: value >= bound),
     "gt": ("above", lambda value, bound: value > bound),

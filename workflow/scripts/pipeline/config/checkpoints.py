@@ -1,5 +1,6 @@
 """Section `checkpoints`."""
 
+from lcd_core.settings import CHECKPOINT_INTERVAL
 from pipeline.config.schema import PIPELINE, Section, key
 
 
@@ -7,7 +8,7 @@ class Checkpoints(Section):
     """Progress of fits on disk: an interrupted one goes on from there, to the same bits."""
 
     interval: float = key(
-        300.0,
+        CHECKPOINT_INTERVAL,
         "Time between two checkpoints of a fit. They lie beside it in a hidden file until it is "
         "done. Changing this reruns nothing.",
         source=PIPELINE,
