@@ -21,36 +21,47 @@ ROWS_PER_PAGE = 25
 FEWEST_SEARCHED = 10
 """Rows up to which a table is seen at a glance and needs no search."""
 
+LONG = 40
+"""Letters beyond which the text of a column is broken into lines."""
+
 STYLE = """
 body { font: 13px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #222; margin: 20px; }
 h1 { font-size: 18px; margin: 0 0 4px; }
 p { margin: 0 0 14px; max-width: 60em; color: #555; }
-main { display: flex; flex-wrap: wrap; gap: 26px 44px; align-items: flex-start; }
-section { max-width: 100%; break-inside: avoid; }
+main { display: flex; flex-wrap: wrap; gap: 30px 44px; align-items: flex-start; }
+section { max-width: 100%; }
 h2 { font-size: 14px; margin: 0; }
-small { color: #6e6e6e; }
-table { border-collapse: collapse; margin: 6px 0 0; }
-table.dataTable { margin: 6px 0; }
-table.dataTable > thead > tr > th { border-bottom: 1.5px solid #222; font-weight: 600; }
-table.dataTable > tbody > tr > td { border-top: 0; border-bottom: 1px solid #e4e4e4; }
+small { display: block; color: #6e6e6e; margin-bottom: 6px; }
+div.dt-container { width: fit-content; max-width: 100%; font-size: 12px; color: #555; }
+div.dt-container div.dt-layout-row { margin: 4px 0; }
+div.dt-container div.dt-layout-table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; color: #222; }
 table.dataTable > thead > tr > th, table.dataTable > tbody > tr > td
-  { padding-top: 3px; padding-bottom: 3px; text-align: right; white-space: nowrap; }
-table.dataTable > tbody > tr > td { padding-left: 10px; padding-right: 10px;
-  font-variant-numeric: tabular-nums; }
+  { padding: 3px 10px; text-align: right; white-space: nowrap; }
+table.dataTable > thead > tr > th
+  { border-bottom: 1.5px solid #222; font-weight: 600; white-space: normal;
+    vertical-align: bottom; }
+table.dataTable > thead > tr > th div.dt-column-header { align-items: flex-end; }
+table.dataTable > tbody > tr > td
+  { border-top: 0; border-bottom: 1px solid #e4e4e4; font-variant-numeric: tabular-nums; }
 table.dataTable > thead > tr > th.text, table.dataTable > tbody > tr > td.text
   { text-align: left; }
-table.dataTable > tbody > tr > td.text { white-space: normal; max-width: 44em;
-  overflow-wrap: anywhere; }
+table.dataTable > tbody > tr > td.long
+  { white-space: normal; min-width: 22em; max-width: 44em; overflow-wrap: anywhere; }
 table.dataTable > tbody > tr > td.best { font-weight: 700; }
 table.dataTable > tbody > tr.reference > td { color: #6e6e6e; font-style: italic; }
-div.dt-container { width: fit-content; max-width: 100%; }
-div.dt-container .dt-search, div.dt-container .dt-length, div.dt-container .dt-info,
-div.dt-container .dt-paging { font-size: 12px; color: #555; }
 @media print {
-  body { margin: 0; font-size: 9px; }
-  .dt-search, .dt-length, .dt-info, .dt-paging, .dt-column-order { display: none !important; }
-  section { break-inside: auto; }
+  @page { size: landscape; margin: 12mm; }
+  body { margin: 0; font-size: 10px; }
+  main { display: block; }
+  section { margin-bottom: 16px; }
+  h2, small { break-after: avoid; }
+  table { font-size: 9px; }
   tr { break-inside: avoid; }
+  div.dt-container div.dt-layout-table { overflow: visible; }
+  table.dataTable > thead > tr > th, table.dataTable > tbody > tr > td { padding: 1px 5px; }
+  table.dataTable > tbody > tr > td.long { min-width: 0; }
+  .dt-search, .dt-length, .dt-info, .dt-paging, .dt-column-order { display: none !important; }
 }
 """
 
@@ -67,7 +78,12 @@ const tables = [...document.querySelectorAll("main table")].map(table => new Dat
   autoWidth: false,
   columnDefs: [{ targets: "text", type: "string" }, { targets: "_all", type: "numeric" }],
   lengthMenu: [25, 100, { label: "all", value: -1 }],
-  layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
+  layout: {
+    topStart: table.dataset.searching === "true" ? "search" : null,
+    topEnd: table.dataset.paging === "true" ? "pageLength" : null,
+    bottomStart: table.dataset.paging === "true" ? "info" : null,
+    bottomEnd: table.dataset.paging === "true" ? "paging" : null,
+  },
   language: {
     search: "", searchPlaceholder: "Search", lengthMenu: "_MENU_ rows a page",
     info: "Rows _START_ to _END_ of _TOTAL_", infoEmpty: "No rows", infoFiltered: "(of _MAX_)",
@@ -155,15 +171,19 @@ def table(
     references
         Numbers of the rows in grey italics.
     """
+    marks = {column.field: classes(column, rows) for column in columns}
     heads = "".join(map(heading, columns))
     lines = []
     for place, row in enumerate(rows.to_dict("records")):
-        cells = [cell(column, row, best=best == (column.field, place)) for column in columns]
+        cells = [
+            cell(column, row, marks[column.field] + ["best"] * (best == (column.field, place)))
+            for column in columns
+        ]
         attribute = ' class="reference"' if place in references else ""
         lines.append(f"<tr{attribute}>{''.join(cells)}</tr>")
     body = "\n".join(lines)
     return (
-        f'<table class="display compact" {options(len(rows))}>\n'
+        f'<table class="display" {options(len(rows))}>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
 
@@ -173,7 +193,6 @@ def options(n_rows: int) -> str:
     own = {
         "page-length": str(ROWS_PER_PAGE),
         "paging": str(n_rows > ROWS_PER_PAGE).lower(),
-        "info": str(n_rows > ROWS_PER_PAGE).lower(),
         "searching": str(n_rows > FEWEST_SEARCHED).lower(),
     }
     return " ".join(f'data-{name}="{value}"' for name, value in own.items())
@@ -185,15 +204,21 @@ def heading(column: Column) -> str:
     return f'<th scope="col"{attribute}>{html.escape(column.heading)}</th>'
 
 
-def cell(column: Column, row: Mapping[Any, Any], *, best: bool) -> str:
-    """One cell, with the number by which it sorts."""
+def classes(column: Column, rows: pd.DataFrame) -> list[str]:
+    """Style classes of the cells of a column."""
+    if not column.is_text:
+        return []
+    longest = max((len(column.read(value)) for value in rows[column.field]), default=0)
+    return ["text", "long"] if longest > LONG else ["text"]
+
+
+def cell(column: Column, row: Mapping[Any, Any], marks: Sequence[str]) -> str:
+    """One cell of some classes, with the number by which it sorts."""
     shown = html.escape(column.read(row[column.field]))
-    names = " ".join(["text"] * column.is_text + ["best"] * best)
-    attribute = f' class="{names}"' if names else ""
-    if column.is_text:
-        return f"<td{attribute}>{shown}</td>"
-    key = sort_key(row[column.sorted_by or column.field])
-    return f'<td{attribute} data-order="{key}">{shown}</td>'
+    attributes = ' class="' + " ".join(marks) + '"' if marks else ""
+    if not column.is_text:
+        attributes += f' data-order="{sort_key(row[column.sorted_by or column.field])}"'
+    return f"<td{attributes}>{shown}</td>"
 
 
 def sort_key(value: object) -> str:
