@@ -10,6 +10,8 @@ from lcd_core.errors import InputError
 from pipeline.config import load_config
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
+from pipeline.looks import looks_of
+from pipeline.method_looks import METHOD_LOOKS
 from pipeline.seeds import derive_seed
 from pipeline.sources import source_hash
 from snakemake.exceptions import WorkflowError
@@ -26,6 +28,10 @@ prepare_environment(ROOT, CFG.threads.fit)
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
 METHODS = list(CFG.prediction.methods)
 ALL = "all"  # the fold that trains on every condition
+
+LOOKS = METHOD_LOOKS
+REFERENCE = "lcd"  # the method that the benchmark compares with every other
+VERSUS = f"{looks_of(LOOKS).flat_label(REFERENCE)} against every other method"
 
 # Folds whose fits are checked against their training cells.
 CHECKED = (FOLDS if "benchmark" in CFG.analyses else []) + (
@@ -148,13 +154,15 @@ def final_files():
         files += [
             *rules.aggregate_metrics.output,
             collect(rules.compute_metrics.output, fold=FOLDS, method=METHODS),
-            *rules.draw_benchmark_figures.output,
+            *rules.draw_metrics.output,
+            *rules.draw_expression.output,
             *rules.write_tables_html.output,
         ]
     if CHECKED:
         files += [
             collect(rules.check_fits.output, fold=CHECKED),
-            *rules.draw_training_figures.output,
+            *rules.draw_training_curves.output,
+            *rules.draw_fit_checks.output,
         ]
     if "effects" in CFG.analyses:
         # Fits are asked for by name, so that a deleted one is made again.
@@ -165,7 +173,10 @@ def final_files():
             *rules.export_effects.output,
             *rules.find_modules.output,
             *rules.validate_edges.output,
-            *rules.draw_effects_figures.output,
+            *rules.draw_effect_maps.output,
+            *rules.draw_enrichment.output,
+            *rules.draw_network.output,
+            *rules.draw_validation.output,
             *rules.write_effects_html.output,
         ]
         if CFG.enrichment.gene_sets:
@@ -173,11 +184,13 @@ def final_files():
         if CFG.effects.held_out_folds:
             files += rules.validate_held_out_edges.output
         if CFG.screen.kind == "simulated":
-            files += [*rules.score_recovery.output, *rules.draw_recovery_figure.output]
+            files += [*rules.score_recovery.output, *rules.draw_recovery.output]
     if "linear_systems" in CFG.analyses:
         files += [
             *rules.aggregate_linear_systems.output,
-            *rules.draw_linear_figures.output,
+            *rules.draw_linear_scores.output,
+            *rules.draw_linear_maps.output,
+            *rules.write_linear_html.output,
             collect(rules.score_linear_system.output, **LINEAR_GRID),
         ]
     return files

@@ -1,21 +1,13 @@
 """Figures and tables of the report."""
 
 # Methods whose predicted cells are shown gene by gene.
-SHOWN_METHODS = [method for method in ("salt", "lcd") if method in METHODS]
+SHOWN_METHODS = [method for method in ("salt", REFERENCE) if method in METHODS]
 
 
-rule draw_benchmark_figures:
+rule draw_metrics:
     input:
         metrics="<results>/benchmark/metrics.tsv",
         win_rates="<results>/benchmark/win_rates.tsv",
-        train=expand("<results>/folds/{fold}/train.h5ad", fold=FOLDS),
-        test=expand("<results>/folds/{fold}/test.h5ad", fold=FOLDS),
-        differential_expression=expand("<results>/folds/{fold}/test_de.tsv", fold=FOLDS),
-        predictions=expand(
-            "<results>/folds/{fold}/predictions/{method}.h5ad",
-            fold=FOLDS,
-            method=SHOWN_METHODS,
-        ),
     output:
         distances=report(
             "<results>/figures/distances.svg",
@@ -27,7 +19,7 @@ rule draw_benchmark_figures:
             "<results>/figures/pairs.svg",
             caption="../report/pairs.rst",
             category="Benchmark",
-            labels={"result": "LCD against every other method", "type": "figure"},
+            labels={"result": VERSUS, "type": "figure"},
         ),
         means=report(
             "<results>/figures/means.svg",
@@ -35,6 +27,33 @@ rule draw_benchmark_figures:
             category="Benchmark",
             labels={"result": "Mean expression", "type": "figure"},
         ),
+    log:
+        "<logs>/draw_metrics.log",
+    benchmark:
+        "<benchmarks>/draw_metrics.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        looks=LOOKS,
+        reference=REFERENCE,
+        top_genes=CFG.evaluation.top_genes,
+        source=source("benchmark/draw_metrics"),
+    script:
+        "../scripts/benchmark/draw_metrics.py"
+
+
+rule draw_expression:
+    input:
+        metrics="<results>/benchmark/metrics.tsv",
+        train=expand("<results>/folds/{fold}/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/test.h5ad", fold=FOLDS),
+        differential_expression=expand("<results>/folds/{fold}/test_de.tsv", fold=FOLDS),
+        predictions=expand(
+            "<results>/folds/{fold}/predictions/{method}.h5ad",
+            fold=FOLDS,
+            method=SHOWN_METHODS,
+        ),
+    output:
         expression=report(
             "<results>/figures/expression.svg",
             caption="../report/expression.rst",
@@ -42,24 +61,24 @@ rule draw_benchmark_figures:
             labels={"result": "One perturbation, gene by gene", "type": "figure"},
         ),
     log:
-        "<logs>/draw_benchmark_figures.log",
+        "<logs>/draw_expression.log",
     benchmark:
-        "<benchmarks>/draw_benchmark_figures.tsv"
+        "<benchmarks>/draw_expression.tsv"
     conda:
         "../../envs/figures.yaml"
     params:
         folds=FOLDS,
         shown_methods=SHOWN_METHODS,
+        looks=LOOKS,
+        reference=REFERENCE,
         top_genes=CFG.evaluation.top_genes,
-        source=source("benchmark/draw_benchmark_figures"),
+        source=source("benchmark/draw_expression"),
     script:
-        "../scripts/benchmark/draw_benchmark_figures.py"
+        "../scripts/benchmark/draw_expression.py"
 
 
-rule draw_training_figures:
+rule draw_fit_checks:
     input:
-        prior_logs=expand("<results>/folds/{fold}/prior/log.tsv", fold=CHECKED),
-        drift_logs=expand("<results>/folds/{fold}/model/log.tsv", fold=CHECKED),
         tables=expand("<results>/folds/{fold}/checks/training_conditions.tsv", fold=CHECKED),
         genes=expand("<results>/folds/{fold}/checks/genes.tsv", fold=CHECKED),
         states=expand("<results>/folds/{fold}/checks/states.tsv", fold=CHECKED),
@@ -76,12 +95,6 @@ rule draw_training_figures:
             category="Fits",
             labels={"result": "Priors against observed counts", "type": "figure"},
         ),
-        training_curves=report(
-            "<results>/figures/training_curves.svg",
-            caption="../report/training_curves.rst",
-            category="Fits",
-            labels={"result": "Training curves", "type": "figure"},
-        ),
         standardised_states=report(
             "<results>/figures/standardised_states.svg",
             caption="../report/standardised_states.rst",
@@ -89,16 +102,41 @@ rule draw_training_figures:
             labels={"result": "Standardised states", "type": "figure"},
         ),
     log:
-        "<logs>/draw_training_figures.log",
+        "<logs>/draw_fit_checks.log",
     benchmark:
-        "<benchmarks>/draw_training_figures.tsv"
+        "<benchmarks>/draw_fit_checks.tsv"
     conda:
         "../../envs/figures.yaml"
     params:
         folds=CHECKED,
-        source=source("../methods/lcd/draw_training_figures"),
+        looks=LOOKS,
+        source=source("../methods/lcd/draw_fit_checks"),
     script:
-        "../methods/lcd/draw_training_figures.py"
+        "../methods/lcd/draw_fit_checks.py"
+
+
+rule draw_training_curves:
+    input:
+        prior_logs=expand("<results>/folds/{fold}/prior/log.tsv", fold=CHECKED),
+        drift_logs=expand("<results>/folds/{fold}/model/log.tsv", fold=CHECKED),
+    output:
+        training_curves=report(
+            "<results>/figures/training_curves.svg",
+            caption="../report/training_curves.rst",
+            category="Fits",
+            labels={"result": "Training curves", "type": "figure"},
+        ),
+    log:
+        "<logs>/draw_training_curves.log",
+    benchmark:
+        "<benchmarks>/draw_training_curves.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        folds=CHECKED,
+        source=source("../methods/lcd/draw_training_curves"),
+    script:
+        "../methods/lcd/draw_training_curves.py"
 
 
 rule write_tables_html:
@@ -116,7 +154,7 @@ rule write_tables_html:
             "<results>/benchmark/win_rates.html",
             caption="../report/win_rates.rst",
             category="Benchmark",
-            labels={"result": "LCD against every other method", "type": "table"},
+            labels={"result": VERSUS, "type": "table"},
         ),
     log:
         "<logs>/write_tables_html.log",
@@ -124,6 +162,8 @@ rule write_tables_html:
     conda:
         "../../envs/core.yaml"
     params:
+        looks=LOOKS,
+        reference=REFERENCE,
         source=source("benchmark/write_tables_html"),
     script:
         "../scripts/benchmark/write_tables_html.py"

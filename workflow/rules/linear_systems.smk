@@ -125,12 +125,10 @@ rule aggregate_linear_systems:
         "../scripts/linear_systems/aggregate_linear_systems.py"
 
 
-rule draw_linear_figures:
+rule draw_linear_scores:
     input:
         scores="<results>/linear_systems/scores.tsv",
         summary="<results>/linear_systems/summary.tsv",
-        systems=expand(f"{LINEAR_FOLDER}/system.safetensors", **LINEAR_SHOWN),
-        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_SHOWN),
     output:
         auroc=report(
             "<results>/figures/linear_auroc.svg",
@@ -144,6 +142,24 @@ rule draw_linear_figures:
             category="Linear systems",
             labels={"result": "The strongest effects", "type": "figure"},
         ),
+    log:
+        "<logs>/draw_linear_scores.log",
+    benchmark:
+        "<benchmarks>/draw_linear_scores.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        threshold=LINEAR.threshold,
+        source=source("linear_systems/draw_linear_scores"),
+    script:
+        "../scripts/linear_systems/draw_linear_scores.py"
+
+
+rule draw_linear_maps:
+    input:
+        systems=expand(f"{LINEAR_FOLDER}/system.safetensors", **LINEAR_SHOWN),
+        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_SHOWN),
+    output:
         effect_maps=report(
             "<results>/figures/linear_effects.svg",
             caption="../report/linear_effects.rst",
@@ -156,6 +172,23 @@ rule draw_linear_figures:
             category="Linear systems",
             labels={"result": "Perturbations of one system", "type": "figure"},
         ),
+    log:
+        "<logs>/draw_linear_maps.log",
+    benchmark:
+        "<benchmarks>/draw_linear_maps.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        threshold=LINEAR.threshold,
+        source=source("linear_systems/draw_linear_maps"),
+    script:
+        "../scripts/linear_systems/draw_linear_maps.py"
+
+
+rule write_linear_html:
+    input:
+        summary="<results>/linear_systems/summary.tsv",
+    output:
         summary_page=report(
             "<results>/linear_systems/summary.html",
             caption="../report/linear_summary.rst",
@@ -163,13 +196,11 @@ rule draw_linear_figures:
             labels={"result": "Summary per estimator", "type": "table"},
         ),
     log:
-        "<logs>/draw_linear_figures.log",
-    benchmark:
-        "<benchmarks>/draw_linear_figures.tsv"
+        "<logs>/write_linear_html.log",
+    localrule: True
     conda:
-        "../../envs/figures.yaml"
+        "../../envs/core.yaml"
     params:
-        threshold=LINEAR.threshold,
-        source=source("linear_systems/draw_linear_figures"),
+        source=source("linear_systems/write_linear_html"),
     script:
-        "../scripts/linear_systems/draw_linear_figures.py"
+        "../scripts/linear_systems/write_linear_html.py"
