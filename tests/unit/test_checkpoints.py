@@ -162,11 +162,12 @@ def test_a_checkpoint_of_other_data_code_or_threads_is_not_used(half_done, caplo
     assert "other data" in caplog.messages[-1]
     train(drift_training(), Checkpoints(half_done, code="b"))
     assert "other code" in caplog.messages[-1]
-    torch.set_num_threads(2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
     try:
         train(drift_training(), Checkpoints(half_done, code="a"))
     finally:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
     assert "other threads" in caplog.messages[-1]
     train(prior_training(), Checkpoints(half_done, code="a"))
     assert "other data, names, settings" in caplog.messages[-1]
