@@ -29,6 +29,7 @@ include: "workflow/rules/methods.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/effects.smk"
+include: "workflow/rules/effects_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
 

@@ -20,17 +20,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from evaluation.effect_scores import score_effects
-from lcd_core.clipr import (
-    AndersonSolver,
-    FlowSolver,
-    estimate_effects,
-    initial_responses,
-    limit_responses,
-)
-from lcd_core.drift import Drift, noise_levels
-from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
+from lcd_core.drift import Drift
+from lcd_core.estimators import estimate_effects
+from lcd_core.linearisation import nearest_level
+from lcd_core.responses import initial_responses, limit_responses
+from lcd_core.score_matching import fit_drift
+from lcd_core.settings import DriftSettings, StateSettings
+from lcd_core.solvers import AndersonSolver, FlowSolver
 from lcd_core.states import StateTransform
-from pipeline.clipr import nearest_level
 from simulation.linear_systems import STRUCTURES, random_linear_system, reference_estimates
 
 START = {
@@ -81,20 +78,15 @@ COLUMNS = [
 def train(system, own, seed, device):
     """Drift in double precision, its units, the last loss and the seconds of training."""
     states = torch.from_numpy(system.sample(own["samples"], seed, dtype=np.float32))
+    k, d = len(system.targets), states.shape[2]
     transform = StateTransform.fit(
-        states, states[0], torch.ones(states.shape[2]), scaling=own["scaling"]
+        states, states[0], torch.ones(d), StateSettings(scaling=own["scaling"])
     )
-    k = len(system.targets)
-    drift = Drift(
-        states.shape[2],
-        k,
-        noise_levels(),
+    conditions, levels = own["draws"].split("/")
+    settings = DriftSettings(
         hidden=own["hidden"],
         embedding_dimensions=own["embedding_dimensions"],
         parameterization=own["parameterization"],
-    ).to(device)
-    conditions, levels = own["draws"].split("/")
-    settings = ScoreMatchingSettings(
         steps=own["steps"],
         learning_rate=own["learning_rate"],
         weight_decay=own["weight_decay"],
@@ -102,9 +94,10 @@ def train(system, own, seed, device):
         conditions_per_batch=conditions,
         levels_per_batch=levels,
     )
+    drift = Drift(d, k, settings).to(device)
     membership = torch.cat([torch.zeros(1, k), torch.eye(k)])
     start = time.perf_counter()
-    log = fit_drift(drift, transform.forward(states).to(device), membership, settings, seed=seed)
+    log = fit_drift(drift, transform.forward(states).to(device), membership, seed=seed)
     seconds = time.perf_counter() - start
     return drift.double(), transform.units, log.rows[-1]["loss"], seconds
 

@@ -26,7 +26,10 @@ import pandas as pd
 from scipy.stats import false_discovery_control, norm
 
 from effects import (
-    draw_effects_figures,
+    draw_effect_maps,
+    draw_enrichment,
+    draw_network,
+    draw_validation,
     enrich_modules,
     export_effects,
     find_modules,
@@ -170,6 +173,11 @@ def stages(
         return str(folder / name)
 
     effects, tests = at("effects.h5ad"), at("differential_expression.tsv")
+    matrix = {
+        "effects": at("annotated.h5ad"),
+        "order": at("order.tsv"),
+        "differential_expression": tests,
+    }
     cut: dict[str, Any] = {"cut": "markers", "markers": PATTERNS}
     if number is not None:
         cut = {"cut": "number", "number": number}
@@ -218,21 +226,34 @@ def stages(
                 "k": STRONGEST,
             },
         ),
-        "figures": (
-            draw_effects_figures.main,
+        "figure of maps": (draw_effect_maps.main, {**matrix, "figure": at("maps.svg")}),
+        "figure of terms": (
+            draw_enrichment.main,
             {
-                "effects": at("annotated.h5ad"),
                 "order": at("order.tsv"),
-                "differential_expression": tests,
                 "top_terms": at("top_terms.tsv"),
-                "validation": at("validation.tsv"),
-                "held_out_validation": at("held_out_validation.tsv"),
+                "figure": at("enrichment.svg"),
+                "alpha": 0.01,
+            },
+        ),
+        "figure of edges": (
+            draw_network.main,
+            {
+                **matrix,
                 "validated_edges": at("validated_edges.tsv"),
                 "edges": at("edges.tsv"),
-                **{
-                    name: at(f"{name}.svg")
-                    for name in ("effect_maps", "enrichment", "network", "validation_curves")
-                },
+                "figure": at("network.svg"),
+                "alpha": 0.05,
+                "n_edges": 50,
+            },
+        ),
+        "figure of validation": (
+            draw_validation.main,
+            {
+                "validation": at("validation.tsv"),
+                "held_out_validation": at("held_out_validation.tsv"),
+                "figure": at("validation.svg"),
+                "alpha": 0.05,
             },
         ),
     }

@@ -12,8 +12,9 @@ import time
 
 import torch
 
-from lcd_core.drift import Drift, noise_levels
-from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
+from lcd_core.drift import Drift
+from lcd_core.score_matching import fit_drift
+from lcd_core.settings import DriftSettings
 
 SIZES = {
     "small": {"hidden": 128, "embedding": 0, "batch": 512, "steps": 3000},
@@ -26,19 +27,19 @@ def seconds_per_step(genes, size, timed, device):
     """Mean over ``timed`` steps, what a fit of one step takes not counted."""
     states = torch.randn(genes + 1, 200, genes)
     membership = torch.cat([torch.zeros(1, genes), torch.eye(genes)])
-    drift = Drift(
-        genes,
-        genes,
-        noise_levels(),
-        hidden=size["hidden"],
-        embedding_dimensions=size["embedding"] or genes,
-    ).to(device)
     states = states.to(device)
 
     def run(steps):
-        settings = ScoreMatchingSettings(steps=steps, batch_states=size["batch"], log_every=steps)
+        settings = DriftSettings(
+            hidden=size["hidden"],
+            embedding_dimensions=size["embedding"] or genes,
+            steps=steps,
+            batch_states=size["batch"],
+            log_every=steps,
+        )
+        drift = Drift(genes, genes, settings).to(device)
         start = time.perf_counter()
-        fit_drift(drift, states, membership, settings, seed=1)  # reads the loss: waits for a GPU
+        fit_drift(drift, states, membership, seed=1)  # reads the loss: waits for a GPU
         return time.perf_counter() - start
 
     run(1)  # the first fit of a process starts threads and libraries

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 from evaluation.metrics import maximum_mean_discrepancy
 from lcd_core.conditions import multi_hot
 from lcd_core.model import LCD
-from lcd_core.sampling import SamplerSettings, sample_states
+from lcd_core.sampling import sample_states
+from lcd_core.settings import SamplerSettings
 from pipeline.screen import counts_by_condition, lognorm, read_names, read_screen, targets_of
 from pipeline.tables import read_tsv
 
@@ -51,7 +52,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = LCD.load(arguments.fold / "model")
+    model = LCD.load(arguments.fold / "model" / "model.safetensors")
     names = read_names(arguments.fold / "test_perturbations.txt")
     observed = counts_by_condition(read_screen(arguments.fold / "test.h5ad"))
     tests = read_tsv(arguments.fold / "test_de.tsv").query("rank <= 20")

@@ -21,14 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from evaluation.effect_scores import score_effects
 from evaluation.metrics import auroc
-from lcd_core.clipr import estimate_effects, initial_responses, limit_responses
 from lcd_core.conditions import multi_hot
-from lcd_core.drift import Drift, noise_levels
+from lcd_core.drift import Drift
+from lcd_core.estimators import estimate_effects
+from lcd_core.linearisation import nearest_level
 from lcd_core.measurement import rate_scale
-from lcd_core.prior import PriorSettings, fit_priors
-from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
+from lcd_core.prior import fit_priors
+from lcd_core.responses import initial_responses, limit_responses
+from lcd_core.score_matching import fit_drift
+from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
 from lcd_core.states import StateTransform
-from pipeline.clipr import nearest_level
 from simulation.linear_systems import reversible_effects
 from simulation.simulator import simulate_screen
 
@@ -101,27 +103,25 @@ class Screen:
             self.states,
             self.states[0],
             self.eta,
-            kind=own["transform"],
-            scaling=own["scaling"],
-            shrinkage=own["shrinkage"],
+            StateSettings(
+                transform=own["transform"], scaling=own["scaling"], shrinkage=own["shrinkage"]
+            ),
         )
 
     def fit(self, own):
         """Drift in double precision, its map of states, and the last loss."""
         transform = self.transform(own)
-        drift = Drift(
-            len(self.genes),
-            len(self.targets),
-            noise_levels(),
+        settings = DriftSettings(
             hidden=own["hidden"],
             embedding_dimensions=own["embedding_dimensions"],
             parameterization=own["parameterization"],
+            steps=own["steps"],
+            batch_states=512,
+            weight_decay=own["weight_decay"],
         )
-        settings = ScoreMatchingSettings(
-            steps=own["steps"], batch_states=512, weight_decay=own["weight_decay"]
-        )
+        drift = Drift(len(self.genes), len(self.targets), settings)
         states = torch.stack([transform.forward(x) for x in self.states])
-        log = fit_drift(drift, states, self.membership, settings, seed=self.seed)
+        log = fit_drift(drift, states, self.membership, seed=self.seed)
         return drift.double(), transform, log.rows[-1]["loss"]
 
     def clipr(self, own, fitted):

@@ -1,48 +1,19 @@
-"""Conditions of a screen: named sets of perturbation targets."""
+"""Conditions of a screen: sets of perturbation targets, the control being the empty one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from lcd_core.errors import InputError
 
+CONTROL = "control"
+SEPARATOR = "+"
 
-class Conditions:
-    """Named conditions and the targets each of them perturbs; the control is the empty set.
 
-    Parameters
-    ----------
-    target_sets
-        Condition name -> its targets, any number of them. Order is kept.
-
-    Attributes
-    ----------
-    names
-        Condition names.
-    targets
-        All targets, sorted.
-    membership
-        Multi-hot float32 matrix, shape (conditions, targets).
-    """
-
-    def __init__(self, target_sets: Mapping[str, Sequence[str]]) -> None:
-        if not target_sets:
-            raise InputError("there are no conditions")
-        repeated = [name for name, t in target_sets.items() if len(set(t)) != len(t)]
-        if repeated:
-            raise InputError("a target appears twice in one condition", found=repeated)
-        self.target_sets = {name: tuple(t) for name, t in target_sets.items()}
-        self.names = list(self.target_sets)
-        self.targets = sorted({target for t in self.target_sets.values() for target in t})
-        self.membership = multi_hot(list(self.target_sets.values()), self.targets)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def single_targets(self) -> list[str]:
-        """Targets that are perturbed alone in some condition, sorted."""
-        return sorted({t[0] for t in self.target_sets.values() if len(t) == 1})
+def targets_of(name: str) -> tuple[str, ...]:
+    """Targets that a condition's name joins by ``+``; the control has none."""
+    return () if name == CONTROL else tuple(name.split(SEPARATOR))
 
 
 def multi_hot(target_sets: Sequence[Sequence[str]], targets: Sequence[str]) -> Tensor:

@@ -5,19 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lcd_core.errors import InputError
-
-PARAMETERIZATIONS = ("plain", "linear_pull")
+from lcd_core.settings import DriftSettings
 
 
-def noise_levels(count: int = 30, smallest: float = 0.01, largest: float = 10.0) -> Tensor:
-    """Noise levels alpha, geometric from smallest to largest, float64, shape (count,)."""
-    if count < 2 or not 0 < smallest < largest:
-        raise InputError(
-            "noise levels need at least two values with 0 < smallest < largest",
-            found=f"count {count}, smallest {smallest}, largest {largest}",
-        )
-    return torch.logspace(math.log10(smallest), math.log10(largest), count, dtype=torch.float64)
+def noise_levels(settings: DriftSettings) -> Tensor:
+    """Noise levels alpha, geometric from smallest to largest, float64, shape (noise_levels,)."""
+    smallest, largest = math.log10(settings.alpha_min), math.log10(settings.alpha_max)
+    return torch.logspace(smallest, largest, settings.noise_levels, dtype=torch.float64)
 
 
 def sinusoidal_positions(count: int, dimensions: int) -> Tensor:
@@ -43,6 +37,11 @@ class Drift(nn.Module):
     ----------
     genes, targets
         Numbers of genes (d) and perturbation targets (t).
+    settings
+        Sizes, parameterization and noise levels.
+
+    Attributes
+    ----------
     alphas
         Noise levels in ascending order, shape (levels,).
     """
@@ -50,31 +49,12 @@ class Drift(nn.Module):
     alphas: Tensor
     positions: Tensor
 
-    def __init__(
-        self,
-        genes: int,
-        targets: int,
-        alphas: Tensor,
-        *,
-        hidden: int = 1024,
-        embedding_dimensions: int = 1024,
-        time_dimensions: int = 64,
-        parameterization: str = "plain",
-    ) -> None:
+    def __init__(self, genes: int, targets: int, settings: DriftSettings) -> None:
         super().__init__()
-        if parameterization not in PARAMETERIZATIONS:
-            raise InputError(
-                "unknown parameterization",
-                found=parameterization,
-                remedy=f"use {PARAMETERIZATIONS}",
-            )
-        self.parameterization = parameterization
-        self.settings = {
-            "hidden": hidden,
-            "embedding_dimensions": embedding_dimensions,
-            "time_dimensions": time_dimensions,
-            "parameterization": parameterization,
-        }
+        self.settings = settings
+        hidden, embedding_dimensions = settings.hidden, settings.embedding_dimensions
+        time_dimensions = settings.time_dimensions
+        alphas = noise_levels(settings)
         self.input = nn.Linear(genes, hidden)
         self.middle = nn.Linear(hidden, hidden)
         self.output = nn.Linear(hidden, genes)
@@ -84,7 +64,7 @@ class Drift(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(time_dimensions, hidden), nn.Tanh(), nn.Linear(hidden, hidden)
         )
-        self.register_buffer("alphas", alphas.clone())
+        self.register_buffer("alphas", alphas)
         self.register_buffer("positions", sinusoidal_positions(len(alphas), time_dimensions))
 
     def reset(self, generator: torch.Generator) -> None:
@@ -116,10 +96,33 @@ class Drift(nn.Module):
         z = torch.tanh(self.input(shrunk) + level_features + first)
         z = torch.tanh(self.middle(z) + second)
         h: Tensor = self.output(z)
-        return h if self.parameterization == "plain" else (shrunk - x) / alpha - h
+        return h if self.settings.parameterization == "plain" else (shrunk - x) / alpha - h
 
     def forward(self, x: Tensor, membership: Tensor, level: int) -> Tensor:
         """Drift ``f`` at states (n, d) under conditions (n or 1, targets) at one noise level."""
         first, second = self.condition_features(membership)
         alpha = self.alphas[level].to(x)
         return self.scaled(x, first, second, self.level_features()[level], alpha) / alpha
+
+
+class ConditionedDrift:
+    """A drift under conditions that stay the same, whose features are computed once.
+
+    Parameters
+    ----------
+    drift
+        The drift.
+    membership
+        Multi-hot conditions, shape (q, targets).
+    """
+
+    def __init__(self, drift: Drift, membership: Tensor) -> None:
+        self.drift = drift
+        self.first, self.second = drift.condition_features(membership)
+        self.levels = drift.level_features()
+
+    def __call__(self, x: Tensor, rows: Tensor, level: int) -> Tensor:
+        """Drift ``f`` at states (n, d) under the conditions ``rows`` (n,) at one noise level."""
+        alpha = self.drift.alphas[level].to(x)
+        first, second = self.first[rows], self.second[rows]
+        return self.drift.scaled(x, first, second, self.levels[level], alpha) / alpha

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import gammaln
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -82,35 +81,6 @@ def sample_counts(rate: Tensor, zero_probability: Tensor, generator: torch.Gener
         >= zero_probability.to(rate.device).float()
     )
     return (counts * keep).to(torch.int32)
-
-
-def log_likelihood_reference(
-    counts: NDArray[Any], x: NDArray[Any], eta: NDArray[Any], logit_pi: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Written-out float64 log-likelihood, for tests and benchmarks; memory is B x M x d.
-
-    Parameters
-    ----------
-    counts, x, eta, logit_pi
-        Shapes (B, d), (M, d), (d,), (d,).
-
-    Returns
-    -------
-    ndarray
-        ``logp[n, m] = sum_g log p(y_ng | x_mg)``, shape (B, M).
-    """
-    y = np.asarray(counts, dtype=np.float64)[:, None, :]
-    x = np.asarray(x, dtype=np.float64)[None, :, :]
-    eta = np.asarray(eta, dtype=np.float64)
-    logit_pi = np.asarray(logit_pi, dtype=np.float64)
-    softplus = np.logaddexp(0.0, x)
-    with np.errstate(divide="ignore"):
-        log_mu = np.log(eta) + np.where(x < -36.0, x, np.log(softplus))
-    mu = eta * softplus
-    log_pi, log_not_pi = -np.logaddexp(0.0, -logit_pi), -np.logaddexp(0.0, logit_pi)
-    zero = np.logaddexp(log_pi, log_not_pi - mu)
-    positive = log_not_pi + y * log_mu - mu - gammaln(y + 1.0)
-    return cast("NDArray[np.float64]", np.where(y > 0, positive, zero).sum(axis=-1))
 
 
 class CountFeatures:

@@ -1,8 +1,8 @@
 """The fitted latent causal diffusion: save, load, and sample any set of known targets."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,12 @@ from lcd_core.drift import Drift
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import sample_counts
-from lcd_core.sampling import PRESETS, SamplerSettings, sample_states
+from lcd_core.sampling import sample_states
+from lcd_core.settings import PRESETS, DriftSettings, SamplerSettings, StateSettings
 from lcd_core.states import StateTransform
+from lcd_core.streams import stream
+
+KIND = "fitted model"
 
 
 class LCD:
@@ -30,7 +34,10 @@ class LCD:
     pi
         Zero probabilities, shape (d,).
     trained_targets
-        Targets that occurred in training; the others carry the mean of the learned embeddings.
+        Targets that occurred in training, all unless given; the others carry the mean of the
+        learned embeddings.
+    seed
+        Seed of the fit.
     """
 
     def __init__(
@@ -40,11 +47,14 @@ class LCD:
         drift: Drift,
         transform: StateTransform,
         pi: Tensor,
+        *,
         trained_targets: Sequence[str] | None = None,
+        seed: int | None = None,
     ) -> None:
         self.genes, self.targets = list(genes), list(targets)
         self.drift, self.transform, self.pi = drift, transform, pi
         self.trained_targets = list(targets if trained_targets is None else trained_targets)
+        self.seed = seed
 
     def impute_untrained_targets(self) -> None:
         """Give targets never seen in training the mean of the learned embeddings."""
@@ -67,7 +77,7 @@ class LCD:
     ) -> Tensor:
         """Draw ``n`` standardised states under a set of targets, shape (n, d)."""
         membership = multi_hot([list(perturbation)], self.targets).expand(n, -1)
-        generator = torch.Generator(self.drift.embedding.device).manual_seed(seed)
+        generator = stream(seed, "sampler", device=self.drift.embedding.device)
         return sample_states(self.drift, membership, sampler, generator)
 
     def sample(
@@ -77,7 +87,6 @@ class LCD:
         *,
         seed: int,
         sampler: SamplerSettings = PRESETS["default"],
-        draws_per_state: int = 1,
     ) -> Tensor:
         """Draw counts of ``n`` cells under any set of known targets; ``()`` is the control.
 
@@ -90,9 +99,7 @@ class LCD:
         seed
             Seed of states and counts.
         sampler
-            Annealing settings or one of :data:`lcd_core.sampling.PRESETS`.
-        draws_per_state
-            Cells measured per state drawn.
+            Annealing, one of :data:`lcd_core.settings.PRESETS` for example, and cells per state.
 
         Returns
         -------
@@ -102,7 +109,7 @@ class LCD:
         Raises
         ------
         InputError
-            On a target the model does not know, or ``n`` or ``draws_per_state`` below 1.
+            On a target the model does not know, or ``n`` below 1.
         """
         if isinstance(perturbation, str):
             raise InputError(
@@ -110,24 +117,20 @@ class LCD:
                 found=repr(perturbation),
                 remedy=f"pass [{perturbation!r}]",
             )
-        if n < 1 or draws_per_state < 1:
-            raise InputError(
-                "n and draws_per_state must be at least 1", found=f"{n}, {draws_per_state}"
-            )
-        states = self.sample_states(
-            perturbation, -(-n // draws_per_state), seed=seed, sampler=sampler
-        )
-        return self.measure(states.repeat_interleave(draws_per_state, dim=0)[:n], seed=seed)
+        if n < 1:
+            raise InputError("n must be at least 1", found=str(n))
+        draws = sampler.draws_per_state
+        states = self.sample_states(perturbation, -(-n // draws), seed=seed, sampler=sampler)
+        return self.measure(states.repeat_interleave(draws, dim=0)[:n], seed=seed)
 
     def measure(self, states: Tensor, *, seed: int) -> Tensor:
         """Draw counts of one cell per standardised state (n, d); int32, shape (n, d)."""
-        # apart from the generator of the states, which the same seed gives the stream above
-        generator = torch.Generator(states.device).manual_seed(seed + 1)
+        generator = stream(seed, "measurement", device=states.device)
         return sample_counts(self.transform.rate(states), self.pi.to(states.device), generator)
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``model.safetensors`` and ``model.json`` into ``folder``."""
-        tensors = {f"drift.{k}": v for k, v in self.drift.state_dict().items()}
+    def save(self, path: str | Path) -> None:
+        """Write the model into one file, with its settings and seed."""
+        tensors = {f"drift.{name}": value for name, value in self.drift.state_dict().items()}
         tensors |= {
             "transform.mean": self.transform.mean,
             "transform.scale": self.transform.scale,
@@ -135,38 +138,41 @@ class LCD:
             "transform.ceiling": self.transform.ceiling,
             "pi": self.pi,
         }
-        metadata: dict[str, Any] = {
+        metadata = {
             "genes": self.genes,
             "targets": self.targets,
             "trained_targets": self.trained_targets,
-            "drift": self.drift.settings,
-            "transform": {"kind": self.transform.kind, "pseudocount": self.transform.pseudocount},
+            "settings": {
+                "states": asdict(self.transform.settings),
+                "drift": asdict(self.drift.settings),
+            },
+            "seed": self.seed,
         }
-        save_tensors(folder, "model", tensors, metadata)
+        save_tensors(path, KIND, tensors, metadata)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> "LCD":
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "LCD":
         """Read a model written by :meth:`save`.
 
         Raises
         ------
         InputError
-            If a file is missing, damaged, or of another format.
+            If the file is missing or damaged, or no model of this version.
         """
-        tensors, metadata = load_tensors(folder, "model", device)
+        tensors, metadata = load_tensors(path, KIND, device)
+        settings = metadata["settings"]
         state = {k.removeprefix("drift."): v for k, v in tensors.items() if k.startswith("drift.")}
         drift = Drift(
-            len(metadata["genes"]), len(metadata["targets"]), state["alphas"], **metadata["drift"]
+            len(metadata["genes"]), len(metadata["targets"]), DriftSettings(**settings["drift"])
         )
         drift.load_state_dict(state)
         drift.to(device).eval()
         transform = StateTransform(
-            metadata["transform"]["kind"],
+            StateSettings(**settings["states"]),
             tensors["transform.mean"],
             tensors["transform.scale"],
             tensors["transform.eta"],
             tensors["transform.ceiling"],
-            metadata["transform"]["pseudocount"],
         )
         return cls(
             metadata["genes"],
@@ -174,5 +180,6 @@ class LCD:
             drift,
             transform,
             tensors["pi"],
-            metadata["trained_targets"],
+            trained_targets=metadata["trained_targets"],
+            seed=metadata["seed"],
         )

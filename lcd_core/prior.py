@@ -6,52 +6,23 @@ Carlo over generated states, and updates the generators drawn and ``pi``, nothin
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lcd_core.checkpoints import Checkpoints, digest
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
-from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
+from lcd_core.settings import PriorSettings
+from lcd_core.streams import stream
+from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
-
-@dataclass(frozen=True)
-class PriorSettings:
-    """Settings of step 1; defaults are the paper's (M, steps, warm-up: its full-size run).
-
-    Attributes
-    ----------
-    steps, warmup_steps, learning_rate
-        Adam with linear warm-up, then a cosine to zero.
-    batch_cells, monte_carlo_states
-        Cells (B) and generated states (M) per condition drawn.
-    temperature
-        tau of the tempered evidence ``Z_tau``.
-    gradient_clip
-        Upper bound of the global gradient norm over what the step updates.
-    conditions_per_step
-        Conditions drawn per step (1 in the paper).
-    """
-
-    latent_dimensions: int = 64
-    hidden: int = 64
-    blocks: int = 4
-    output_hidden: int = 256
-    output_blocks: int = 2
-    steps: int = 250_000
-    warmup_steps: int = 5_000
-    learning_rate: float = 3e-4
-    beta2: float = 0.99
-    batch_cells: int = 64
-    monte_carlo_states: int = 20_000
-    temperature: float = 20.0
-    gradient_clip: float = 1.0
-    conditions_per_step: int = 1
-    log_every: int = 100
+KIND = "fitted prior"
 
 
 class GeneratorLayout:
@@ -155,6 +126,8 @@ class ImplicitPriors:
         Flat generator parameters, shape (conditions, p).
     logit_pi, eta
         Shape (d,).
+    seed
+        Seed of the fit.
     """
 
     def __init__(
@@ -165,10 +138,13 @@ class ImplicitPriors:
         parameters: Tensor,
         logit_pi: Tensor,
         eta: Tensor,
+        *,
+        seed: int,
     ) -> None:
         self.names, self.genes, self.settings = list(names), list(genes), settings
         self.layout = GeneratorLayout(settings, len(genes))
         self.parameters, self.logit_pi, self.eta = parameters, logit_pi, eta
+        self.seed = seed
 
     @property
     def pi(self) -> Tensor:
@@ -190,22 +166,27 @@ class ImplicitPriors:
         states = self.sample_states(name, n, generator)
         return sample_counts(rates(states, self.eta.to(states)), self.pi, generator)
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``prior.safetensors`` and ``prior.json`` into ``folder``."""
+    def save(self, path: str | Path) -> None:
+        """Write the priors into one file, with their settings and seed."""
         tensors = {"parameters": self.parameters, "logit_pi": self.logit_pi, "eta": self.eta}
-        metadata = {"names": self.names, "genes": self.genes, "settings": asdict(self.settings)}
-        save_tensors(folder, "prior", tensors, metadata)
+        metadata = {
+            "names": self.names,
+            "genes": self.genes,
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+        }
+        save_tensors(path, KIND, tensors, metadata)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> "ImplicitPriors":
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "ImplicitPriors":
         """Read priors written by :meth:`save`.
 
         Raises
         ------
         InputError
-            If a file is missing, damaged, or of another format.
+            If the file is missing or damaged, or no priors of this version.
         """
-        tensors, metadata = load_tensors(folder, "prior", device)
+        tensors, metadata = load_tensors(path, KIND, device)
         return cls(
             metadata["names"],
             metadata["genes"],
@@ -213,19 +194,12 @@ class ImplicitPriors:
             tensors["parameters"],
             tensors["logit_pi"],
             tensors["eta"],
+            seed=metadata["seed"],
         )
 
 
-def fit_priors(
-    counts: Mapping[str, Tensor],
-    genes: list[str],
-    eta: Tensor,
-    settings: PriorSettings,
-    *,
-    seed: int,
-    device: str | torch.device = "cpu",
-) -> tuple[ImplicitPriors, TrainingLog]:
-    """Infer the implicit prior of every condition and the shared zero probabilities.
+class PriorTraining:
+    """Inference step 1, one step at a time; see :class:`lcd_core.training.Training`.
 
     Parameters
     ----------
@@ -236,18 +210,141 @@ def fit_priors(
     eta
         Rate scale, shape (d,), see :func:`lcd_core.measurement.rate_scale`.
     settings
-        See :class:`PriorSettings`.
+        See :class:`lcd_core.settings.PriorSettings`.
     seed
-        Seed of initial parameters, of the draws of conditions and cells, and of the noise.
+        Seed of the streams for initial parameters, draws of conditions and cells, and noise.
+    device
+        Where to train.
 
     Raises
     ------
     InputError
         On an empty condition or shapes that do not fit.
-    TrainingDiverged
-        If the loss stops being finite.
     """
-    names = list(counts)
+
+    name = "prior"
+    reports: tuple[str, ...] = ("loss", "gradient_norm", "evidence")
+
+    def __init__(
+        self,
+        counts: Mapping[str, Tensor],
+        genes: Sequence[str],
+        eta: Tensor,
+        settings: PriorSettings,
+        *,
+        seed: int,
+        device: str | torch.device,
+    ) -> None:
+        _check_shapes(counts, genes, eta)
+        self.settings, self.seed, self.device = settings, seed, torch.device(device)
+        self.steps, self.log_every, self.done = settings.steps, settings.log_every, 0
+        self.names, self.genes = list(counts), list(genes)
+        self.draws = stream(seed, "prior", "draws")
+        self.noise = stream(seed, "prior", "noise", device=device)
+        self.layout = GeneratorLayout(settings, len(genes))
+        initial = self.layout.initial(len(self.names), stream(seed, "prior", "initial weights"))
+        self.parameters = initial.to(device)
+        self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
+        self.eta = eta.to(device, torch.float32)
+        self.cells = [CountFeatures(y.to(device), eta.to(device)) for y in counts.values()]
+        self.generator_adam = RowAdam(self.parameters, settings.beta2)
+        self.pi_adam = RowAdam(self.logit_pi, settings.beta2)
+
+    def step(self) -> Tensor:
+        """Update the generators of the conditions drawn, and pi; loss, norm, evidence."""
+        settings = self.settings
+        rows = self._draw_conditions()
+        features, constant = self._draw_cells(rows)
+        phi = torch.stack([self.parameters[row] for row in rows]).requires_grad_()
+        logits = self.logit_pi[0].clone().requires_grad_()
+        noise = torch.randn(
+            len(rows),
+            settings.monte_carlo_states,
+            settings.latent_dimensions,
+            generator=self.noise,
+            device=self.device,
+        )
+        states = self.layout.generate(phi, noise)  # (k, M, d)
+        logp = log_likelihood(states, logits, self.eta, features, constant)  # (k, B, M)
+        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
+        grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
+        norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
+        shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
+        rate = self.learning_rate(self.done)
+        self.done += 1
+        self.generator_adam.step(rows, grad_phi * shrink, self.done, rate)
+        self.pi_adam.step([0], (grad_logits * shrink).unsqueeze(0), self.done, rate)
+        per_cell = loss.detach().double() / (len(rows) * settings.batch_cells)
+        return torch.stack([per_cell, norm.double(), log_evidence(logp.detach()).double()])
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        own = self.settings
+        return cosine_learning_rate(step, own.learning_rate, own.steps, own.warmup_steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters, moments and last steps of both optimizers, random streams, count."""
+        return {
+            "parameters": self.parameters,
+            "logit_pi": self.logit_pi,
+            "second_moment": self.generator_adam.second_moment,
+            "pi_second_moment": self.pi_adam.second_moment,
+            "last_step": torch.tensor(self.generator_adam.last_step),
+            "draws": self.draws.get_state(),
+            "noise": self.noise.get_state(),
+            "done": torch.tensor(self.done),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        self.parameters.copy_(state["parameters"])
+        self.logit_pi.copy_(state["logit_pi"])
+        self.generator_adam.second_moment.copy_(state["second_moment"])
+        self.pi_adam.second_moment.copy_(state["pi_second_moment"])
+        self.generator_adam.last_step = state["last_step"].tolist()
+        self.done = int(state["done"])
+        self.pi_adam.last_step = [self.done]
+        self.draws.set_state(state["draws"])
+        self.noise.set_state(state["noise"])
+
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on: settings, seed, names, data."""
+        data = [self.eta, *(own.counts for own in self.cells)]
+        return {
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+            "names": [self.names, self.genes],
+            "data": digest(data),
+        }
+
+    def priors(self) -> ImplicitPriors:
+        """The priors as they are now."""
+        return ImplicitPriors(
+            self.names,
+            self.genes,
+            self.settings,
+            self.parameters,
+            self.logit_pi[0],
+            self.eta,
+            seed=self.seed,
+        )
+
+    def _draw_conditions(self) -> list[int]:
+        order = torch.randperm(len(self.names), generator=self.draws)
+        rows: list[int] = order[: self.settings.conditions_per_step].tolist()
+        return rows
+
+    def _draw_cells(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        """Features (k, B, 2d) and constants (k, B) of a batch of each condition's cells."""
+        batches = []
+        for row in rows:
+            n = len(self.cells[row])
+            index = torch.randint(n, (self.settings.batch_cells,), generator=self.draws)
+            batches.append(self.cells[row].batch(send(index, self.device)))
+        return torch.stack([b[0] for b in batches]), torch.stack([b[1] for b in batches])
+
+
+def _check_shapes(counts: Mapping[str, Tensor], genes: Sequence[str], eta: Tensor) -> None:
     for name, matrix in counts.items():
         if matrix.ndim != 2 or matrix.shape[0] == 0 or matrix.shape[1] != len(genes):
             raise InputError(
@@ -256,59 +353,42 @@ def fit_priors(
             )
     if eta.shape != (len(genes),):
         raise InputError("eta needs one value per gene", found=str(tuple(eta.shape)))
-    generator = torch.Generator().manual_seed(seed)
-    noise_generator = torch.Generator(device).manual_seed(seed + 1)
-    layout = GeneratorLayout(settings, len(genes))
-    parameters = layout.initial(len(names), generator)
-    parameters = parameters.to(device)
-    logit_pi = torch.full((1, len(genes)), -3.0, device=device)
-    eta32 = eta.to(device, torch.float32)
-    cells = [CountFeatures(matrix.to(device), eta.to(device)) for matrix in counts.values()]
-    generator_adam = RowAdam(parameters, settings.beta2)
-    pi_adam = RowAdam(logit_pi, settings.beta2)
 
-    def step(index: int) -> StepReport:
-        order = torch.randperm(len(names), generator=generator)
-        rows = order[: settings.conditions_per_step].tolist()
-        batches = [
-            cells[row].batch(
-                torch.randint(len(cells[row]), (settings.batch_cells,), generator=generator).to(
-                    device
-                )
-            )
-            for row in rows
-        ]
-        features = torch.stack([b[0] for b in batches])  # (k, B, 2d)
-        constant = torch.stack([b[1] for b in batches])  # (k, B)
-        phi = parameters[rows].requires_grad_()
-        logits = logit_pi[0].clone().requires_grad_()
-        noise = torch.randn(
-            len(rows),
-            settings.monte_carlo_states,
-            settings.latent_dimensions,
-            generator=noise_generator,
-            device=device,
-        )
-        states = layout.generate(phi, noise)  # (k, M, d)
-        logp = log_likelihood(states, logits, eta32, features, constant)  # (k, B, M)
-        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
-        grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
-        norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
-        shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
-        rate = cosine_learning_rate(
-            index, settings.learning_rate, settings.steps, settings.warmup_steps
-        )
-        generator_adam.step(rows, grad_phi * shrink, index + 1, rate)
-        pi_adam.step([0], (grad_logits * shrink).unsqueeze(0), index + 1, rate)
-        return StepReport(
-            loss=loss.item() / (len(rows) * settings.batch_cells),
-            gradient_norm=norm.item(),
-            learning_rate=rate,
-            evidence=log_evidence(logp.detach()).item(),
-        )
 
-    log = run_steps(step, settings.steps, name="prior", log_every=settings.log_every)
-    return ImplicitPriors(names, genes, settings, parameters, logit_pi[0], eta32), log
+def fit_priors(
+    counts: Mapping[str, Tensor],
+    genes: Sequence[str],
+    eta: Tensor,
+    settings: PriorSettings,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    checkpoints: Checkpoints | None = None,
+) -> tuple[ImplicitPriors, TrainingLog]:
+    """Infer the implicit prior of every condition and the shared zero probabilities.
+
+    Parameters
+    ----------
+    counts, genes, eta, settings, seed, device
+        See :class:`PriorTraining`.
+    checkpoints
+        See :func:`lcd_core.training.train`.
+
+    Returns
+    -------
+    tuple
+        The priors, and the rows of the training.
+
+    Raises
+    ------
+    InputError
+        On an empty condition or shapes that do not fit.
+    TrainingDiverged
+        If the loss stops being finite.
+    """
+    training = PriorTraining(counts, genes, eta, settings, seed=seed, device=device)
+    log = train(training, checkpoints)
+    return training.priors(), log
 
 
 def tempered_evidence(logp: Tensor, temperature: float) -> Tensor:

@@ -1,113 +1,84 @@
 """Inference step 2: learn the drift of all conditions by denoising score matching (Eq. 12)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lcd_core.checkpoints import Checkpoints, digest
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
-from lcd_core.training import StepReport, TrainingLog, cosine_learning_rate, run_steps
+from lcd_core.streams import stream
+from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
-DRAWS = ("single", "mixed")
-
-
-@dataclass(frozen=True)
-class ScoreMatchingSettings:
-    """Settings of step 2.
-
-    Attributes
-    ----------
-    steps, warmup_steps, learning_rate, weight_decay
-        AdamW (0.9, 0.999) with decoupled weight decay and a cosine to zero. The decay acts
-        through learning rate x decay x steps: fewer steps need a larger value for its effect.
-    batch_states
-        States per step.
-    conditions_per_batch
-        ``"single"``: one condition per step (text and released code); ``"mixed"``: a condition
-        per state.
-    levels_per_batch
-        ``"single"``: one noise level per step (text); ``"mixed"``: a level per state (released
-        code).
-    """
-
-    steps: int = 50_000
-    warmup_steps: int = 0
-    learning_rate: float = 1e-3
-    weight_decay: float = 1.0
-    batch_states: int = 8_192
-    conditions_per_batch: str = "mixed"
-    levels_per_batch: str = "mixed"
-    log_every: int = 100
+SHARE_OF_FREE_MEMORY = 0.5
+"""States move to a GPU if they take no more of its memory; the rest is for the steps."""
 
 
-def fit_drift(
-    drift: Drift,
-    states: Tensor,
-    membership: Tensor,
-    settings: ScoreMatchingSettings,
-    *,
-    seed: int,
-) -> TrainingLog:
-    """Train ``drift`` in place on standardised states of all training conditions.
+class DriftTraining:
+    """Inference step 2, one step at a time; see :class:`lcd_core.training.Training`.
 
     The loss is the batch mean of ``|| alpha f(s + alpha eps) + eps ||^2``, summed over genes.
 
     Parameters
     ----------
     drift
-        On the device to train on; its parameters are drawn anew from ``seed``.
+        On the device to train on, with the settings of its training; trained in place, from
+        parameters drawn anew.
     states
-        Standardised samples, shape (conditions, samples, d); may stay in host memory when they
-        do not fit on the drift's device.
+        Standardised samples, shape (conditions, samples, d). They are copied to the drift's
+        device if there is room.
     membership
         Multi-hot conditions, shape (conditions, targets).
     seed
-        Seed of the initial parameters and of all draws.
+        Seed of the streams for initial parameters, draws and noise.
 
     Raises
     ------
     InputError
-        On shapes that do not fit or unknown ways of drawing.
-    TrainingDiverged
-        If the loss stops being finite.
+        On shapes that do not fit.
     """
-    conditions, samples, genes = states.shape
-    if membership.shape != (conditions, drift.embedding.shape[0]):
-        raise InputError(
-            "membership must be conditions x targets",
-            found=f"{tuple(membership.shape)} for {conditions} conditions",
+
+    name = "drift"
+    reports: tuple[str, ...] = ("loss", "gradient_norm")
+
+    def __init__(self, drift: Drift, states: Tensor, membership: Tensor, *, seed: int) -> None:
+        self.conditions, self.samples, genes = states.shape
+        if membership.shape != (self.conditions, drift.embedding.shape[0]):
+            raise InputError(
+                "membership must be conditions x targets",
+                found=f"{tuple(membership.shape)} for {self.conditions} conditions",
+            )
+        self.drift, self.settings, self.seed = drift, drift.settings, seed
+        self.steps, self.log_every, self.done = drift.settings.steps, drift.settings.log_every, 0
+        self.device = drift.embedding.device
+        drift.reset(stream(seed, "drift", "initial weights"))
+        self.optimizer = torch.optim.AdamW(
+            drift.parameters(),
+            lr=self.settings.learning_rate,
+            betas=(0.9, 0.999),
+            weight_decay=self.settings.weight_decay,
+            fused=True,
         )
-    for key in ("conditions_per_batch", "levels_per_batch"):
-        if getattr(settings, key) not in DRAWS:
-            raise InputError(f"{key} must be one of {DRAWS}", found=getattr(settings, key))
-    device = drift.embedding.device
-    drift.reset(torch.Generator().manual_seed(seed))
-    generator = torch.Generator(device).manual_seed(seed + 1)
-    optimizer = torch.optim.AdamW(
-        drift.parameters(),
-        lr=settings.learning_rate,
-        betas=(0.9, 0.999),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    membership = membership.to(device)
-    flat = states.reshape(-1, genes)
-    levels = len(drift.alphas)
-    batch = settings.batch_states
+        self.membership = membership.to(self.device)
+        self.states = _placed(states, self.device).reshape(-1, genes)
+        # drawn where the states are, so that picking them waits for nothing
+        self.draws = stream(seed, "drift", "draws", device=self.states.device)
+        self.noise = stream(seed, "drift", "noise", device=self.device)
 
-    def draw(bound: int, how: str) -> Tensor:
-        count = batch if how == "mixed" else 1
-        return torch.randint(bound, (count,), generator=generator, device=device)
-
-    def step(index: int) -> StepReport:
-        condition = draw(conditions, settings.conditions_per_batch)
-        level = draw(levels, settings.levels_per_batch)
-        sample = torch.randint(samples, (batch,), generator=generator, device=device)
-        clean = flat[(condition * samples + sample).to(flat.device)].to(device)
-        noise = torch.randn(batch, genes, generator=generator, device=device)
+    def step(self) -> Tensor:
+        """Update the drift on one batch of noisy states; loss and norm of the gradient."""
+        drift = self.drift
+        condition = self._draw(self.conditions, self.settings.conditions_per_batch)
+        level = self._draw(len(drift.alphas), self.settings.levels_per_batch)
+        sample = self._draw(self.samples, "mixed")
+        clean = send(self.states[condition * self.samples + sample], self.device)
+        condition, level = send(condition, self.device), send(level, self.device)
+        noise = torch.randn(clean.shape, generator=self.noise, device=self.device)
         alpha = drift.alphas[level].to(clean).unsqueeze(1)
-        first, second = drift.condition_features(membership)
+        first, second = drift.condition_features(self.membership)
         scaled = drift.scaled(
             torch.addcmul(clean, alpha, noise),
             first[condition],
@@ -116,23 +87,100 @@ def fit_drift(
             alpha,
         )
         loss = (scaled + noise).square().sum(dim=1).mean()
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        rate = cosine_learning_rate(
-            index, settings.learning_rate, settings.steps, settings.warmup_steps
-        )
-        optimizer.param_groups[0]["lr"] = rate
         norm = torch.sqrt(sum_of_squares(drift))
-        optimizer.step()
-        return StepReport(loss.item(), norm.item(), rate)
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate(self.done)
+        self.optimizer.step()
+        self.done += 1
+        return torch.stack([loss.detach().double(), norm.double()])
 
-    drift.train()
-    log = run_steps(step, settings.steps, name="drift", log_every=settings.log_every)
-    drift.eval()
-    return log
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        own = self.settings
+        return cosine_learning_rate(step, own.learning_rate, own.steps, own.warmup_steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Network, moments of the optimizer, random streams, count."""
+        moments = {
+            f"optimizer.{index}.{name}": value
+            for index, parameter in enumerate(self.drift.parameters())
+            for name, value in self.optimizer.state[parameter].items()
+        }
+        return {
+            **{f"drift.{name}": value for name, value in self.drift.state_dict().items()},
+            **moments,
+            "draws": self.draws.get_state(),
+            "noise": self.noise.get_state(),
+            "done": torch.tensor(self.done),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to a state."""
+        names = self.drift.state_dict().keys()
+        self.drift.load_state_dict({name: state[f"drift.{name}"] for name in names})
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.draws.set_state(state["draws"])
+        self.noise.set_state(state["noise"])
+        self.done = int(state["done"])
+
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on: settings, seed, data."""
+        by_condition = self.states.reshape(self.conditions, self.samples, -1)
+        return {
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+            "data": digest([self.membership, *by_condition]),
+        }
+
+    def _draw(self, bound: int, how: str) -> Tensor:
+        count = self.settings.batch_states if how == "mixed" else 1
+        return torch.randint(bound, (count,), generator=self.draws, device=self.states.device)
+
+
+def fit_drift(
+    drift: Drift,
+    states: Tensor,
+    membership: Tensor,
+    *,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+) -> TrainingLog:
+    """Train ``drift`` in place on standardised states of all training conditions.
+
+    Parameters
+    ----------
+    drift, states, membership, seed
+        See :class:`DriftTraining`.
+    checkpoints
+        See :func:`lcd_core.training.train`.
+
+    Raises
+    ------
+    InputError
+        On shapes that do not fit.
+    TrainingDiverged
+        If the loss stops being finite.
+    """
+    return train(DriftTraining(drift, states, membership, seed=seed), checkpoints)
 
 
 def sum_of_squares(module: torch.nn.Module) -> Tensor:
     """Sum of squared gradients of all parameters; scalar."""
     norms = torch._foreach_norm([p.grad for p in module.parameters() if p.grad is not None])
     return torch.stack(norms).square().sum()
+
+
+def _placed(states: Tensor, device: torch.device) -> Tensor:
+    """States on the device, or where they are if they would take too much of it."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if states.nbytes > SHARE_OF_FREE_MEMORY * free:
+            return states
+    return states.to(device)

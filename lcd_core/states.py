@@ -9,28 +9,26 @@ from torch import Tensor
 
 from lcd_core.errors import InputError
 from lcd_core.measurement import log_softplus, rates
+from lcd_core.settings import StateSettings
 from lcd_core.units import LinearUnits
-
-TRANSFORMS = ("identity", "log_rate")
-SCALINGS = ("standard_deviation", "covariance")
 
 
 @dataclass(frozen=True)
 class StateTransform:
     """``s = T^-1 (u(x) - mean)`` with ``u`` the identity or a monotone function of the rate.
 
-    ``log_rate`` is ``u = log(eta * softplus(x) + pseudocount)``. Genes of low counts give states
-    with long tails far below zero, where every x means a rate of zero; in ``u`` those tails
-    collapse and the standard deviation measures what can be observed.
+    Transform ``log_rate`` is ``u = log(eta * softplus(x) + pseudocount)``. Genes of low counts
+    give states with long tails far below zero, where every x means a rate of zero; in ``u`` those
+    tails collapse and the standard deviation measures what can be observed.
 
-    ``T`` is diagonal (standard deviations, as published) or the symmetric square root of the whole
-    covariance: then directions in which cells hardly vary are as long as all others, and neither
-    vanish below the noise levels nor make the score stiff.
+    By the scaling, ``T`` is diagonal (standard deviations, as published) or the symmetric square
+    root of the whole covariance: then directions in which cells hardly vary are as long as all
+    others, and neither vanish below the noise levels nor make the score stiff.
 
     Attributes
     ----------
-    kind
-        ``"identity"`` or ``"log_rate"``.
+    settings
+        Transform, pseudocount (a rate, in counts) and scaling.
     mean
         Control mean of ``u``, shape (d,).
     scale
@@ -41,28 +39,17 @@ class StateTransform:
         Largest ``u`` of each gene among the training samples, shape (d,). ``log_rate`` is not
         inverted beyond it: the exponential would turn a small overshoot of the sampler into a
         count that no cell has.
-    pseudocount
-        Rate added inside the logarithm, in counts.
     """
 
-    kind: str
+    settings: StateSettings
     mean: Tensor
     scale: Tensor
     eta: Tensor
     ceiling: Tensor
-    pseudocount: float = 0.1
 
     @classmethod
     def fit(
-        cls,
-        states: Tensor,
-        control: Tensor,
-        eta: Tensor,
-        *,
-        kind: str = "identity",
-        pseudocount: float = 0.1,
-        scaling: str = "standard_deviation",
-        shrinkage: float = 0.0,
+        cls, states: Tensor, control: Tensor, eta: Tensor, settings: StateSettings
     ) -> "StateTransform":
         """Centre at the control mean and scale by the spread over all samples.
 
@@ -74,37 +61,23 @@ class StateTransform:
             Samples of the control, shape (n, d).
         eta
             Rate scale, shape (d,).
-        kind, pseudocount
-            See :class:`StateTransform`.
-        scaling
-            ``"standard_deviation"`` or ``"covariance"``.
-        shrinkage
-            Of the covariance towards its diagonal, from 0 (none) to below 1.
+        settings
+            See :class:`lcd_core.settings.StateSettings`.
 
         Raises
         ------
         InputError
-            On unknown choices, states that are not finite or do not vary, or a covariance that
-            is singular.
+            On states that are not finite or do not vary, or a covariance that is singular.
         """
-        if kind not in TRANSFORMS:
-            raise InputError(
-                "unknown state transform", found=kind, remedy=f"use one of {TRANSFORMS}"
-            )
-        if scaling not in SCALINGS:
-            raise InputError(
-                "unknown scaling of states", found=scaling, remedy=f"use one of {SCALINGS}"
-            )
         if not torch.isfinite(states).all():
             raise InputError(
                 "states are not finite", found=f"{(~torch.isfinite(states)).sum()} values"
             )
-        raw = cls(
-            kind, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf), pseudocount
-        )
+        raw = cls(settings, torch.zeros(()), torch.ones(()), eta, torch.full((), torch.inf))
         mean = raw.forward(control).double().mean(dim=0)
         blocks = states.reshape(-1, *states.shape[-2:])
-        spread, highest = _spread(map(raw.forward, blocks), mean, whole=scaling == "covariance")
+        whole = settings.scaling == "covariance"
+        spread, highest = _spread(map(raw.forward, blocks), mean, whole=whole)
         variance = spread if spread.ndim == 1 else spread.diagonal()
         if (variance <= 0).any():
             raise InputError(
@@ -112,9 +85,9 @@ class StateTransform:
                 found=[str(i) for i in torch.nonzero(variance <= 0).flatten().tolist()],
                 remedy="drop genes without variance before fitting",
             )
-        scale = spread.sqrt() if spread.ndim == 1 else covariance_root(spread, shrinkage)
+        scale = covariance_root(spread, settings.shrinkage) if whole else spread.sqrt()
         mean, scale, eta, ceiling = (part.to(states) for part in (mean, scale, eta, highest))
-        return cls(kind, mean, scale, eta, ceiling, pseudocount)
+        return cls(settings, mean, scale, eta, ceiling)
 
     @cached_property
     def units(self) -> LinearUnits:
@@ -123,23 +96,10 @@ class StateTransform:
 
     def forward(self, x: Tensor) -> Tensor:
         """Model coordinates of states ``x`` (..., d)."""
-        u = x if self.kind == "identity" else self._log_rate(x)
+        u = x if self._is_identity else self._log_rate(x)
         if self.scale.ndim == 2:
             return self.units.from_original(u).to(u)
         return (u - self.mean) / self.scale
-
-    def inverse(self, s: Tensor) -> Tensor:
-        """States of model coordinates ``s`` (..., d).
-
-        For ``log_rate``, coordinates below the image of the map (rate zero) give the state with
-        the smallest positive rate that the dtype holds.
-        """
-        if self.kind == "identity":
-            return self._unscaled(s)
-        ratio = self.rate(s) / self.eta
-        ratio = ratio.clamp(min=torch.finfo(ratio.dtype).tiny)
-        small = ratio < 1e-6
-        return torch.where(small, ratio.log(), ratio + torch.log(-torch.expm1(-ratio)))
 
     def rate(self, s: Tensor) -> Tensor:
         """Poisson rates of model coordinates ``s`` (..., d)."""
@@ -147,20 +107,26 @@ class StateTransform:
 
     def rate_of(self, u: Tensor) -> Tensor:
         """Poisson rates of ``u`` (..., d), the coordinates before centring and scaling."""
-        if self.kind == "identity":
+        if self._is_identity:
             return rates(u, self.eta)
-        return (torch.exp(torch.minimum(u, self.ceiling)) - self.pseudocount).clamp(min=0.0)
+        return (torch.exp(torch.minimum(u, self.ceiling)) - self.settings.pseudocount).clamp(
+            min=0.0
+        )
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "StateTransform":
         """The same map on another device or in another dtype."""
         parts = (self.mean, self.scale, self.eta, self.ceiling)
         mean, scale, eta, ceiling = (part.to(device=device, dtype=dtype) for part in parts)
-        return StateTransform(self.kind, mean, scale, eta, ceiling, self.pseudocount)
+        return StateTransform(self.settings, mean, scale, eta, ceiling)
+
+    @property
+    def _is_identity(self) -> bool:
+        return self.settings.transform == "identity"
 
     def _log_rate(self, x: Tensor) -> Tensor:
         # logaddexp keeps the pseudocount exact where the rate vanishes
         log_rate = self.eta.log() + log_softplus(x)
-        return torch.logaddexp(log_rate, torch.full_like(log_rate, self.pseudocount).log())
+        return torch.logaddexp(log_rate, torch.full_like(log_rate, self.settings.pseudocount).log())
 
     def _unscaled(self, s: Tensor) -> Tensor:
         if self.scale.ndim == 2:
@@ -192,16 +158,14 @@ def _spread(blocks: Iterable[Tensor], centre: Tensor, *, whole: bool) -> tuple[T
     return spread, highest
 
 
-def covariance_root(covariance: Tensor, shrinkage: float = 0.0) -> Tensor:
+def covariance_root(covariance: Tensor, shrinkage: float) -> Tensor:
     """Symmetric square root of a covariance (d, d), shrunk towards its diagonal; float64.
 
     Raises
     ------
     InputError
-        If the shrinkage is out of range, or the shrunk covariance is singular.
+        If the shrunk covariance is singular.
     """
-    if not 0 <= shrinkage < 1:
-        raise InputError("shrinkage lies at 0 or above and below 1", found=str(shrinkage))
     matrix = covariance.double()
     matrix = (1 - shrinkage) * matrix + shrinkage * matrix.diagonal().diag()
     values, vectors = torch.linalg.eigh(matrix)

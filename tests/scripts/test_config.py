@@ -1,6 +1,10 @@
 """The configuration: shipped files, defaults, messages for mistakes, generated documentation."""
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +17,18 @@ from pydantic import ValidationError
 from snakemake.cli import parse_config
 
 from evaluation.metrics import METRICS
-from lcd_core.drift import PARAMETERIZATIONS
 from lcd_core.errors import InputError
-from lcd_core.sampling import PRESETS
-from lcd_core.score_matching import DRAWS
-from lcd_core.states import TRANSFORMS
+from lcd_core.settings import (
+    PRESETS,
+    DriftSettings,
+    LinearisationSettings,
+    PriorSettings,
+    SamplerSettings,
+    Settings,
+    StateSettings,
+)
 from pipeline.config.config import Config, load_config
 from pipeline.config.document import documented, main, own_keys, schema_text, sections
-from pipeline.config.sampling import SAMPLER_PRESETS
 from pipeline.plan import Fit, Plan
 from simulation.linear_systems import MODEL_SIGMA, STRUCTURES
 
@@ -123,12 +131,12 @@ class TestDefaults:
         with pytest.raises(ValidationError, match="frozen"):
             config.methods.lcd.prior.steps = 3
 
-    @pytest.mark.parametrize("name", list(SAMPLER_PRESETS))
+    @pytest.mark.parametrize("name", list(PRESETS))
     def test_preset_fills_in_the_sampler(self, name: str) -> None:
         sampling = load_config(lcd(sampling={"preset": name}), "x").methods.lcd.sampling
         assert (sampling.step_size, sampling.steps_per_level) == (
-            SAMPLER_PRESETS[name]["step_size"],
-            SAMPLER_PRESETS[name]["steps_per_level"],
+            PRESETS[name].step_size,
+            PRESETS[name].steps_per_level,
         )
 
     def test_custom_preset_is_taken_as_given(self) -> None:
@@ -193,10 +201,10 @@ class TestDefaults:
 
 class TestAgreementWithTheMethod:
     def test_choices(self) -> None:
-        assert set(choices("methods.lcd.drift", "parameterization")) == set(PARAMETERIZATIONS)
-        assert set(choices("methods.lcd.drift", "conditions_per_batch")) == set(DRAWS)
-        assert set(choices("methods.lcd.drift", "levels_per_batch")) == set(DRAWS)
-        assert set(choices("methods.lcd.states", "transform")) == set(TRANSFORMS)
+        assert set(choices("methods.lcd.drift", "parameterization")) == {"plain", "linear_pull"}
+        assert set(choices("methods.lcd.drift", "conditions_per_batch")) == {"single", "mixed"}
+        assert set(choices("methods.lcd.drift", "levels_per_batch")) == {"single", "mixed"}
+        assert set(choices("methods.lcd.states", "transform")) == {"identity", "log_rate"}
         assert choices("evaluation", "metrics") == list(METRICS)
 
     def test_linear_systems(self) -> None:
@@ -205,12 +213,25 @@ class TestAgreementWithTheMethod:
         given = {"linear_systems": {"genes": ["300", "100"]}}  # as the command line gives them
         assert load_config(given, "x").linear_systems.genes == (100, 300)
 
+    @pytest.mark.parametrize(
+        "settings",
+        [PriorSettings, StateSettings, DriftSettings, SamplerSettings, LinearisationSettings],
+    )
+    def test_sections_hold_the_settings_of_the_method(self, settings: type[Settings]) -> None:
+        everything = load_config({}, "x").model_dump()
+        section = (everything | everything["methods"]["lcd"])[settings.section]
+        section.pop("preset", None)
+        assert settings(**section) == settings()
+        assert list(section) == [own.name for own in dataclasses.fields(settings)]
+
+    def test_the_schema_needs_no_torch(self) -> None:
+        code = "import sys; import pipeline.plan; sys.exit('torch' in sys.modules)"
+        folder = FOLDER.parent
+        paths = os.pathsep.join(str(folder / base) for base in ("", "workflow/scripts", "workflow"))
+        environment = {**os.environ, "PYTHONPATH": paths}
+        assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
     def test_sampler_presets(self) -> None:
-        method = {
-            name: {"step_size": preset.step_size, "steps_per_level": preset.steps_per_level}
-            for name, preset in PRESETS.items()
-        }
-        assert method == SAMPLER_PRESETS
         assert set(choices("methods.lcd.sampling", "preset")) == {*PRESETS, "custom"}
 
 

@@ -16,12 +16,13 @@ from effects import (
     estimate_effects,
     hold_out_causes,
 )
-from lcd_core.clipr import estimate_effects as clipr
-from lcd_core.drift import Drift, noise_levels
+from lcd_core.drift import Drift
 from lcd_core.errors import InputError
+from lcd_core.estimators import estimate_effects as clipr
+from lcd_core.linearisation import linearise_model
 from lcd_core.model import LCD
+from lcd_core.settings import DriftSettings, LinearisationSettings, StateSettings
 from lcd_core.states import StateTransform
-from pipeline.clipr import warn_of_small_embedding
 from pipeline.config.config import Config
 from pipeline.effects import read_effects
 from pipeline.screen import read_screen, write_h5ad
@@ -40,21 +41,29 @@ def write_training_cells(path: Path, labels=LABELS) -> str:
     return canonical_screen(path, counts, cells, genes=GENES)
 
 
-def write_model(folder: Path, seed: int = 0, kind: str = "identity") -> str:
+def write_model(
+    folder: Path, seed: int = 0, kind: str = "identity", embedding_dimensions: int = 6
+) -> str:
     """A network that is no fit, with every kind of target."""
     generator = torch.Generator().manual_seed(seed)
     drift = Drift(
-        len(GENES), len(TARGETS), noise_levels(), hidden=12, embedding_dimensions=6,
-        parameterization="linear_pull",
-    )  # fmt: skip
+        len(GENES),
+        len(TARGETS),
+        DriftSettings(
+            hidden=12, embedding_dimensions=embedding_dimensions, parameterization="linear_pull"
+        ),
+    )
     drift.reset(generator)
     with torch.no_grad():
         drift.embedding.copy_(torch.randn(drift.embedding.shape, generator=generator))
         drift.output.weight.mul_(0.2)
     states = 2 + torch.randn(3, 200, len(GENES), generator=generator)
-    transform = StateTransform.fit(states, states[0], torch.full((5,), 3.0), kind=kind)
-    LCD(GENES, TARGETS, drift, transform, torch.full((5,), 0.25), TARGETS).save(folder)
-    return str(folder / "model.safetensors")
+    transform = StateTransform.fit(
+        states, states[0], torch.full((5,), 3.0), StateSettings(transform=kind)
+    )
+    path = folder / "model.safetensors"
+    LCD(GENES, TARGETS, drift, transform, torch.full((5,), 0.25)).save(path)
+    return str(path)
 
 
 def estimate(folder: Path, *, labels=LABELS, seed: int = 0, kind: str = "identity", **clipr) -> str:
@@ -104,12 +113,12 @@ class TestEstimate:
     def test_expression_of_limits_is_that_of_their_rates(self, tmp_path, kind):
         estimate(tmp_path, kind=kind)
         responses = ad.read_h5ad(tmp_path / "responses.h5ad")
-        transform = LCD.load(tmp_path).transform
+        transform = LCD.load(tmp_path / "model.safetensors").transform
         u = torch.from_numpy(responses.X + responses.var["origin"].to_numpy())
         if kind == "identity":
             rate = 3.0 * torch.logaddexp(u, torch.zeros_like(u))
         else:
-            rate = torch.exp(torch.minimum(u, transform.ceiling)) - transform.pseudocount
+            rate = torch.exp(torch.minimum(u, transform.ceiling)) - transform.settings.pseudocount
         expected = 0.75 * rate.clamp(min=0).numpy()
         lognorm = np.log1p(1e4 * expected / expected.sum(axis=1, keepdims=True))
         np.testing.assert_allclose(
@@ -120,11 +129,25 @@ class TestEstimate:
     def test_an_embedding_smaller_than_the_number_of_perturbations_is_warned_about(
         self, tmp_path, caplog
     ):
+        enough, few = (
+            LCD.load(write_model(tmp_path, embedding_dimensions=size))
+            for size in (len(TARGETS), len(TARGETS) - 1)
+        )
+        settings = LinearisationSettings()
         with caplog.at_level(logging.WARNING):
-            warn_of_small_embedding(LCD.load(Path(write_model(tmp_path)).parent), 6)
-            assert not caplog.text
-            warn_of_small_embedding(LCD.load(tmp_path), 7)
-        assert "6 dimensions for 7 perturbations" in caplog.text
+            linearise_model(enough, TARGETS, settings)
+            assert "dimensions" not in caplog.text
+            linearise_model(few, TARGETS[1:], settings)
+            assert "dimensions" not in caplog.text
+            linearise_model(few, TARGETS, settings)
+        assert "2 dimensions for 3 perturbations" in caplog.text
+
+    def test_a_model_is_left_as_it_is(self, tmp_path):
+        model = LCD.load(write_model(tmp_path))
+        linearise_model(model, TARGETS, LinearisationSettings())
+        assert model.drift.embedding.dtype == torch.float32
+        with pytest.raises(InputError, match="unknown perturbation targets"):
+            linearise_model(model, ["Q"], LinearisationSettings())
 
     def test_a_screen_without_singles_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"(?s)one target alone.*A\+C"):

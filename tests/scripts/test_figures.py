@@ -1,28 +1,20 @@
-"""Figures and HTML tables of the report, from synthetic results of any shape."""
+"""Figures of benchmark and fits, from synthetic results of any shape."""
 
 import importlib
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import get_args
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
-from benchmark import aggregate_metrics, compute_metrics
-from benchmark import draw_benchmark_figures as benchmark
-from benchmark import write_tables_html as pages
+from benchmark import aggregate_metrics, compute_metrics, draw_expression, draw_metrics
 from evaluation.metrics import METRICS
 from lcd_core.errors import InputError
-from methods.lcd import check_fits
-from methods.lcd import draw_training_figures as training
-from pipeline.config.prediction import MethodName
+from methods.lcd import check_fits, draw_fit_checks, draw_training_curves
 from pipeline.figures import (
     draw_methods,
     linear_threshold,
@@ -31,45 +23,17 @@ from pipeline.figures import (
     style,
     thinned,
 )
-from pipeline.looks import LOOKS, in_order, look
+from pipeline.looks import looks_of
+from pipeline.methods import method_looks
 from pipeline.tables import read_tsv, write_tsv
+from tests.scripts.drawings import overlapping, texts
+from tests.scripts.metrics_fixture import METHODS, metrics_table
 from tests.scripts.predictions_fixture import HELD_OUT, TRAINED, write_fold
 
 ROOT = Path(__file__).parents[2]
-METHODS = ("lcd", "control", "random_perturbed", "salt", "mean_combination", "ceiling")
+LOOKS = looks_of(method_looks())
 BENCHMARK = ("distances", "pairs", "means", "expression")
 TRAINING = ("training_conditions", "predictive_check", "training_curves", "standardised_states")
-LEVELS = {
-    "ceiling": 0.0004,
-    "lcd": 0.005,
-    "random_perturbed": 0.007,
-    "salt": 0.008,
-    "mean_combination": 0.009,
-    "control": 0.01,
-}
-
-
-def metrics_table(perturbations, methods=METHODS, seed=0):
-    """Values as :mod:`compute_metrics` writes them; ``perturbations`` maps folds to names."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for fold, names in perturbations.items():
-        for name in names:
-            difficulty = rng.lognormal(0, 0.5)
-            for method in methods:
-                level = LEVELS[method]
-                value = level * difficulty * rng.lognormal(0, 0.3) + rng.normal(0, 3e-4)
-                correlation = 1 - level * rng.lognormal(0, 0.2)
-                values = {
-                    "mmd_top_de": value,
-                    "rmse_top_de": np.sqrt(abs(value)) * 3,
-                    "pearson_mean": correlation,
-                }
-                rows += [
-                    (fold, method, name, 2, 2, metric, number, 50, 50)
-                    for metric, number in values.items()
-                ]
-    return pd.DataFrame(rows, columns=aggregate_metrics.COLUMNS)
 
 
 def training_log(rng, with_evidence):
@@ -160,9 +124,18 @@ def draw_all(results, folds, out, methods=METHODS, top_genes=4):
 
     shown = [method for method in ("salt", "lcd") if method in methods]
     paths = {name: str(out / f"{name}.svg") for name in BENCHMARK + TRAINING}
-    benchmark.main(
-        metrics=str(results / "benchmark" / "metrics.tsv"),
+    common = {
+        "metrics": str(results / "benchmark" / "metrics.tsv"),
+        "looks": method_looks(),
+        "reference": "lcd",
+        "top_genes": top_genes,
+    }
+    draw_metrics.main(
         win_rates=str(results / "benchmark" / "win_rates.tsv"),
+        **common,
+        **{name: paths[name] for name in ("distances", "pairs", "means")},
+    )
+    draw_expression.main(
         train=of_folds("train.h5ad"),
         test=of_folds("test.h5ad"),
         differential_expression=of_folds("test_de.tsv"),
@@ -173,26 +146,24 @@ def draw_all(results, folds, out, methods=METHODS, top_genes=4):
         ],
         folds=folds,
         shown_methods=shown,
-        top_genes=top_genes,
-        **{name: paths[name] for name in BENCHMARK},
+        expression=paths["expression"],
+        **common,
     )
-    training.main(
+    draw_training_curves.main(
         prior_logs=of_folds("prior/log.tsv"),
         drift_logs=of_folds("model/log.tsv"),
+        training_curves=paths["training_curves"],
+        folds=folds,
+    )
+    draw_fit_checks.main(
         tables=of_folds("checks/training_conditions.tsv"),
         genes=of_folds("checks/genes.tsv"),
         states=of_folds("checks/states.tsv"),
         folds=folds,
-        **{name: paths[name] for name in TRAINING},
+        looks=method_looks(),
+        **{name: paths[name] for name in TRAINING if name != "training_curves"},
     )
     return paths
-
-
-def texts(path):
-    """All text of an SVG, a string per element."""
-    root = ElementTree.parse(path).getroot()
-    elements = root.iter("{http://www.w3.org/2000/svg}text")
-    return ["".join(element.itertext()).strip() for element in elements]
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +198,7 @@ def test_distances_show_each_method_with_its_median(run):
     table = read_tsv(results / "benchmark" / "metrics.tsv", dtype={"fold": str})
     own = table[table["metric"] == "mmd_top_de"]
     for method in METHODS:
-        assert set(look(method).label.split("\n")) <= set(shown)
+        assert set(LOOKS.look(method).label.split("\n")) <= set(shown)
         median = np.median(own.loc[own["method"] == method, "value"])
         assert f"{median:.2g}".replace("-", "−") in shown or f"{median:.2g}" in shown
 
@@ -246,7 +217,7 @@ def test_normalised_distances_against_loops():
     table = metrics_table({"1": ["A+B", "A+C"], "2": ["A+B"]})
     table.loc[(table["fold"] == "2") & (table["metric"] == "mmd_top_de"), "value"] = 0.5
     table.loc[(table["perturbation"] == "A+C") & (table["method"] == "salt"), "value"] = np.nan
-    scaled = benchmark.normalise(table)
+    scaled = draw_metrics.normalise(table, LOOKS)
     assert list(scaled.index) == [("1", "A+B"), ("2", "A+B")]  # a method has no value at A+C
     assert "ceiling" not in scaled.columns
     assert (scaled.loc[("2", "A+B")] == 0).all()  # all methods agree
@@ -275,13 +246,13 @@ def test_the_perturbation_shown_is_the_median_one(values, chosen):
         for method in ("lcd", "salt")
     ]
     table = pd.DataFrame(rows, columns=["fold", "method", "perturbation", "metric", "value"])
-    assert benchmark.choose_perturbation(table) == ("1", chosen)
+    assert draw_expression.choose_perturbation(table, "lcd") == ("1", chosen)
 
 
 def test_expression_shows_the_chosen_perturbation_targets_first(run):
     results, _, paths = run
     table = read_tsv(results / "benchmark" / "metrics.tsv", dtype={"fold": str})
-    fold, name = benchmark.choose_perturbation(table)
+    fold, name = draw_expression.choose_perturbation(table, "lcd")
     shown = texts(paths["expression"])
     assert f"{name} (fold {fold})" in shown
     tests = read_tsv(results / "folds" / fold / "test_de.tsv")
@@ -294,9 +265,9 @@ def test_targets_that_are_modelled_stand_apart():
     table = pd.DataFrame(
         {"perturbation": "B+X", "gene": ["A", "B", "C", "D"], "rank": [3, 2, 1, 4]}
     )
-    assert benchmark.genes_to_show(table, "B+X", 3) == (["B"], ["C", "A"])
+    assert draw_expression.genes_to_show(table, "B+X", 3) == (["B"], ["C", "A"])
     with pytest.raises(InputError, match="missing"):
-        benchmark.genes_to_show(table, "A+B", 3)
+        draw_expression.genes_to_show(table, "A+B", 3)
 
 
 def test_one_fold_one_perturbation_and_few_methods(tmp_path):
@@ -312,46 +283,27 @@ def test_a_figure_without_its_metric_says_so():
     table = table[table["metric"] == "pearson_mean"]
     with style():
         for figure in (
-            benchmark.draw_distances(table, 20),
-            benchmark.draw_pairs(table, pd.DataFrame()),
+            draw_metrics.draw_distances(table, LOOKS, 20),
+            draw_metrics.draw_pairs(table, pd.DataFrame(), LOOKS, "lcd"),
         ):
             assert "mmd_top_de" in figure.texts[0].get_text()
-        assert len(benchmark.draw_means(table, 20).axes) == 1
+        assert len(draw_metrics.draw_means(table, LOOKS, 20).axes) == 1
         alone = metrics_table({"1": ["A+B"]}, ("lcd", "ceiling"))
-        assert "no pair" in benchmark.draw_pairs(alone, pd.DataFrame()).texts[0].get_text()
+        figure = draw_metrics.draw_pairs(alone, pd.DataFrame(), LOOKS, "lcd")
+        assert "no pair" in figure.texts[0].get_text()
 
 
 def test_a_method_without_any_defined_value_is_marked():
     table = metrics_table({"1": ["A+B", "A+C"]})
     table.loc[table["method"] == "salt", "value"] = np.nan
     with style():
-        drawn = [text.get_text() for text in benchmark.draw_distances(table, 20).axes[0].texts]
+        distances = draw_metrics.draw_distances(table, LOOKS, 20)
+        drawn = [text.get_text() for text in distances.axes[0].texts]
         assert drawn.count("undefined") == 1
-        benchmark.draw_pairs(table, aggregate_metrics.win_rate_table(table, "lcd"))
-        assert "LCD" in benchmark.draw_means(table, 20).axes[0].get_xticklabels()[-2].get_text()
-
-
-def overlapping(figure: Figure) -> list[tuple[str, str]]:
-    """Pairs of drawn texts whose boxes overlap."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw_without_rendering()
-    beyond = set()  # ticks outside the limits of their axis are kept but not drawn
-    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
-        low, high = sorted(axis.get_view_interval())
-        ticks = axis.get_major_ticks() + axis.get_minor_ticks()
-        beyond |= {tick.label1 for tick in ticks if not low <= tick.get_loc() <= high}
-    found = [
-        text
-        for text in figure.findobj(Text)
-        if text.get_text().strip() and text.get_visible() and text not in beyond
-    ]
-    boxes = [(text.get_text(), text.get_window_extent(renderer).padded(-1)) for text in found]
-    return [
-        (a, b)
-        for i, (a, first) in enumerate(boxes)
-        for b, second in boxes[i + 1 :]
-        if first.overlaps(second)
-    ]
+        comparisons = aggregate_metrics.win_rate_table(table, "lcd")
+        draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd")
+        means = draw_metrics.draw_means(table, LOOKS, 20)
+        assert "LCD" in means.axes[0].get_xticklabels()[-2].get_text()
 
 
 def test_overlaps_are_found():
@@ -376,13 +328,13 @@ def test_hundreds_of_perturbations_and_many_folds_leave_labels_apart():
 
     with style():
         figures = [
-            benchmark.draw_distances(table, 20),
-            benchmark.draw_pairs(table, comparisons),
-            benchmark.draw_means(table, 20),
-            training.draw_training_conditions(by_fold(p[0] for p in parts)),
-            training.draw_predictive_check([p[1] for p in parts]),
-            training.draw_states(by_fold(p[2] for p in parts)),
-            training.draw_curves(
+            draw_metrics.draw_distances(table, LOOKS, 20),
+            draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd"),
+            draw_metrics.draw_means(table, LOOKS, 20),
+            draw_fit_checks.draw_training_conditions(by_fold(p[0] for p in parts), LOOKS),
+            draw_fit_checks.draw_predictive_check([p[1] for p in parts]),
+            draw_fit_checks.draw_states(by_fold(p[2] for p in parts), LOOKS),
+            draw_training_curves.draw_curves(
                 by_fold(log.assign(evidence=-log["loss"]) for log in logs), by_fold(logs)
             ),
         ]
@@ -391,22 +343,25 @@ def test_hundreds_of_perturbations_and_many_folds_leave_labels_apart():
 
 
 def test_axis_is_linear_until_values_span_an_order_of_magnitude():
-    assert linear_threshold({"a": [0.01, 0.02], "b": [0.03]}) is None
-    assert linear_threshold({"a": [0.0004, 0.0006], "b": [0.03, 0.05]}) == pytest.approx(1e-4)
-    assert linear_threshold({"a": [-0.001, -0.002], "b": [np.nan]}) is None
-    assert linear_threshold({"a": [-0.001], "b": [0.02, 0.3], "c": [0.01]}) == pytest.approx(1e-2)
-    assert linear_threshold({"a": [0.01], "b": [0.02], "ceiling": [1e-5]}) is None
+    def threshold(columns):
+        return linear_threshold(columns, LOOKS)
+
+    assert threshold({"a": [0.01, 0.02], "b": [0.03]}) is None
+    assert threshold({"a": [0.0004, 0.0006], "b": [0.03, 0.05]}) == pytest.approx(1e-4)
+    assert threshold({"a": [-0.001, -0.002], "b": [np.nan]}) is None
+    assert threshold({"a": [-0.001], "b": [0.02, 0.3], "c": [0.01]}) == pytest.approx(1e-2)
+    assert threshold({"a": [0.01], "b": [0.02], "ceiling": [1e-5]}) is None
     # Negative values show the scatter of the estimate, below which nothing is told apart.
-    assert linear_threshold({"a": [0.0004], "b": [0.03], "ceiling": [-0.003]}) is None
-    assert linear_threshold({"a": [0.0004], "b": [0.3], "ceiling": [-0.003]}) == pytest.approx(1e-3)
+    assert threshold({"a": [0.0004], "b": [0.03], "ceiling": [-0.003]}) is None
+    assert threshold({"a": [0.0004], "b": [0.3], "ceiling": [-0.003]}) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("largest", [0.03, 3.0])  # linear, logarithmic
 def test_every_distance_lies_inside_the_axis(largest):
     columns = {"control": [0.05, largest], "salt": [0.004, 0.009], "ceiling": [-0.02, 0.0001]}
     axes = Figure().subplots()
-    draw_methods(axes, columns)
-    scale_distances(axes, columns)
+    draw_methods(axes, columns, LOOKS)
+    scale_distances(axes, columns, LOOKS)
     low, high = axes.get_ylim()
     assert low < -0.02
     assert high > max(largest, 0.05)
@@ -414,22 +369,16 @@ def test_every_distance_lies_inside_the_axis(largest):
 
 
 def test_long_training_tables_are_averaged_over_consecutive_rows(monkeypatch):
-    monkeypatch.setattr(training, "POINTS", 2)
+    monkeypatch.setattr(draw_training_curves, "POINTS", 2)
     log = pd.DataFrame({"step": [10, 20, 30, 40, 50], "loss": [1.0, 2, 6, 4, 8]})
-    assert training.condensed(log).to_dict("list") == {"step": [30, 50], "loss": [3, 6]}
-    assert training.condensed(log.head(2)).to_dict("list") == {"step": [10, 20], "loss": [1, 2]}
+    condensed = draw_training_curves.condensed
+    assert condensed(log).to_dict("list") == {"step": [30, 50], "loss": [3, 6]}
+    assert condensed(log.head(2)).to_dict("list") == {"step": [10, 20], "loss": [1, 2]}
 
 
 def test_labels_are_thinned_evenly():
     assert thinned(["1", "2", "3"], 3) == ["1", "2", "3"]
     assert thinned([str(i) for i in range(7)], 3) == ["0", "", "", "3", "", "", "6"]
-
-
-def test_every_method_of_the_configuration_has_a_look_of_its_own():
-    methods = get_args(MethodName)
-    assert set(methods) <= set(LOOKS)
-    assert len({LOOKS[method].colour for method in methods}) == len(methods)
-    assert in_order([*methods, "new"])[-3:] == ["new", "lcd", "ceiling"]
 
 
 def test_every_caption_of_the_rules_exists():
@@ -448,92 +397,8 @@ def test_nothing_is_left_when_saving_fails(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class Tables(HTMLParser):
-    """Cells of a page's tables, as (classes of the cell, text), row by row; other tags' names."""
-
-    def __init__(self):
-        super().__init__()
-        self.rows, self.tags, self.cell = [], [], None
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.cell = (dict(attrs).get("class", ""), dict(attrs).get("data-value"), [])
-
-    def handle_data(self, data):
-        if self.cell:
-            self.cell[2].append(data)
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            classes, value, parts = self.cell
-            self.rows[-1].append((classes, value, "".join(parts)))
-            self.cell = None
-
-
-def parse(path):
-    parser = Tables()
-    parser.feed(Path(path).read_text(encoding="utf-8"))
-    return parser
-
-
-@pytest.fixture
-def written_pages(run, tmp_path):
-    tables = {name: str(run[0] / "benchmark" / f"{name}.tsv") for name in ("summary", "win_rates")}
-    paths = {f"{name}_page": str(tmp_path / f"{name}.html") for name in tables}
-    pages.main(**tables, **paths)
-    return {name: parse(path) for name, path in paths.items()}
-
-
-def test_pages_hold_every_row_of_the_tables_and_nothing_external(run, written_pages):
-    for name, page in written_pages.items():
-        table = read_tsv(run[0] / "benchmark" / f"{name.removesuffix('_page')}.tsv")
-        body = [row for row in page.rows if row[0][1] is not None]
-        assert len(body) == len(table)
-        for _, attributes in page.tags:
-            assert not {"src", "href"} & set(attributes)
-
-
-def test_the_best_median_is_bold_and_never_the_ceiling(run, written_pages):
-    summary = read_tsv(run[0] / "benchmark" / "summary.tsv")
-    summary = summary[summary["method"] != "ceiling"]
-    best = []
-    for metric in [m for m in METRICS if m in set(summary["metric"])]:
-        own = summary[summary["metric"] == metric].set_index("method")["median"]
-        best.append(own.min() if METRICS[metric].direction == "lower" else own.max())
-    rows = [row for row in written_pages["summary_page"].rows for cell in row if "best" in cell[0]]
-    assert [float(row[2][1]) for row in rows] == pytest.approx(best)
-
-
-def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
-    rates = pd.DataFrame(
-        {
-            "metric": ["mmd_top_de"],
-            "method": ["lcd"],
-            "versus": ["a<b>"],
-            "n": [1],
-            "wins": [1],
-            "ties": [0],
-            "win_rate": [1.0],
-            "median_difference": [-0.00123456],
-            "percent_reduction": [np.nan],
-            "p_value": [np.nan],
-            "reason": ["fewer than 5 & so on"],
-        }
-    )
-    content = pages.page("T", "I", pages.by_metric(pages.WIN_RATES, rates))
-    (tmp_path / "p.html").write_text(content, encoding="utf-8")
-    row = parse(tmp_path / "p.html").rows[1]
-    assert [text for _, _, text in row] == [
-        "a<b>", "1", "1", "0", "100%", "−0.001235", "–", "–", "fewer than 5 & so on",
-    ]  # fmt: skip
-    assert row[6][1] == ""  # sorts last
-    assert "<b>" not in content
-
-
 def test_the_registry_and_the_evaluation_agree_on_what_is_drawn():
-    assert {benchmark.DISTANCE, "rmse_top_de", "pearson_mean"} <= set(METRICS)
-    assert set(training.DISTANCES) == set(check_fits.METRICS)
-    assert compute_metrics.LAYER == benchmark.LAYER
+    assert {draw_metrics.DISTANCE, "rmse_top_de", "pearson_mean"} <= set(METRICS)
+    assert draw_expression.DISTANCE == draw_metrics.DISTANCE
+    assert set(draw_fit_checks.DISTANCES) == set(check_fits.METRICS)
+    assert compute_metrics.LAYER == draw_expression.LAYER

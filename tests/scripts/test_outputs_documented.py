@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import pytest
@@ -138,31 +139,41 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = {"hidden": 4, "output_hidden": 4, "blocks": 1, "output_blocks": 1, "steps": 2}
     fit_prior.main(
         train=train,
-        weights=prior,
-        metadata=at("prior/prior.json", fold),
+        prior=prior,
         training_log=at("prior/log.tsv", fold),
-        settings=size | {"batch_cells": 4, "monte_carlo_states": 4, "latent_dimensions": 4},
+        settings=size
+        | {"warmup_steps": 0, "batch_cells": 4, "monte_carlo_states": 4, "latent_dimensions": 4},
         seed=1,
         device="cpu",
+        checkpoint=at("prior/checkpoint", fold),
+        checkpoint_interval=300.0,
+        code="",
     )
     fit_drift.main(
         prior=prior,
         test_perturbations=names,
-        weights=model,
-        metadata=at("model/model.json", fold),
+        model=model,
         training_log=at("model/log.tsv", fold),
-        settings={"steps": 2, "batch_states": 8},
-        network={"hidden": 4, "embedding_dimensions": 2, "time_dimensions": 2},
-        levels={"count": 3},
+        settings={
+            "hidden": 4,
+            "embedding_dimensions": 2,
+            "time_dimensions": 2,
+            "noise_levels": 3,
+            "samples": 10,
+            "steps": 2,
+            "batch_states": 8,
+        },
         states={
             "transform": "log_rate",
             "pseudocount": 0.1,
             "scaling": "standard_deviation",
             "shrinkage": 0.0,
         },
-        samples=10,
         seed=1,
         device="cpu",
+        checkpoint=at("model/checkpoint", fold),
+        checkpoint_interval=300.0,
+        code="",
     )
     check_fits.main(
         train=train,
@@ -184,10 +195,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predict_salt.main(train=train, prediction=predictions["salt"], **rest)
     predict_ceiling.main(train=train, test=test, prediction=ceiling, **rest)
     predict_lcd.main(
-        weights=model,
-        metadata=at("model/model.json", fold),
+        model=model,
         prediction=predictions["lcd"],
-        draws_per_state=1,
         sampler=SAMPLER,
         device="cpu",
         **rest,
@@ -301,7 +310,6 @@ def write_linear_system(folder: Path, system: str) -> None:
 
     make_linear_system.main(
         system=at("system.safetensors"),
-        metadata=at("system.json"),
         structure="erdos_renyi",
         genes=6,
         percent=50,
@@ -316,15 +324,22 @@ def write_linear_system(folder: Path, system: str) -> None:
     )
     fit_linear_drift.main(
         system=at("system.safetensors"),
-        weights=at("model.safetensors"),
-        metadata=at("model.json"),
+        model=at("model.safetensors"),
         training_log=at("log.tsv"),
-        settings={"steps": 2, "batch_states": 8},
-        network={"hidden": 4, "embedding_dimensions": 2, "time_dimensions": 2},
-        levels={"count": 3},
+        settings={
+            "hidden": 4,
+            "embedding_dimensions": 2,
+            "time_dimensions": 2,
+            "noise_levels": 3,
+            "steps": 2,
+            "batch_states": 8,
+        },
         scaling="covariance",
         seed=1,
         device="cpu",
+        checkpoint=at("checkpoint"),
+        checkpoint_interval=300.0,
+        code="",
     )
     score_linear_system.main(
         system=at("system.safetensors"),
@@ -332,7 +347,6 @@ def write_linear_system(folder: Path, system: str) -> None:
         scores=at("scores.tsv"),
         responses=at("responses.tsv"),
         effects=at("effects.safetensors"),
-        effects_metadata=at("effects.json"),
         clipr=Clipr(exclude_unconverged=False).model_dump(),
         threshold=0.5,
         top_effects_per_gene=[1],
@@ -388,12 +402,15 @@ def test_contents_of_all_h5ad_files(results: Path) -> None:
 
 
 def test_contents_of_fitted_objects(results: Path) -> None:
-    for path in sorted(results.rglob("*.json")):
-        described = re.findall(r"^- `(\w+)`", section_of(path, results), flags=re.M)
-        assert described == list(json.loads(path.read_text())), path
-    for path in sorted(results.rglob("*.safetensors")):
+    common = re.findall(r"^- `(\w+)`", sections()["*.safetensors"], flags=re.M)
+    paths = sorted(results.rglob("*.safetensors"))
+    assert len(paths) == 5
+    for path in paths:
         body = section_of(path, results)
         with safe_open(path, framework="np") as weights:
+            metadata = json.loads(weights.metadata()["lcd_core"])
+            described = re.findall(r"^- `(\w+)`", body, flags=re.M)
+            assert common + described == list(metadata), path
             names = {re.sub(r"^drift\..*", "drift.*", name) for name in weights.keys()}  # noqa: SIM118
         assert not [name for name in names if f"`{name}`" not in body], path
 
@@ -426,19 +443,30 @@ def test_parser_reads_what_it_should() -> None:
     assert documented("no table") == []
 
 
-def readme_block(language: str) -> str:
-    """The first example in a language."""
+def readme_block(language: str, number: int = 0) -> str:
+    """An example in a language."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)[1]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)[number]
 
 
 def test_readme_example_samples_three_targets(results: Path) -> None:
     code = readme_block("python")
-    folder = "results/default/folds/1/model"
-    assert folder in code
+    path = "results/default/folds/1/model/model.safetensors"
+    assert path in code
     names: dict[str, object] = {}
-    exec(code.replace(folder, str(results / "folds" / "1" / "model")), names)
+    exec(code.replace(path, str(results / "folds/1/model/model.safetensors")), names)
     assert names["counts"].shape == (1000, 12)
+
+
+def test_readme_example_fits_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(readme_block("python", 1), names)
+    cells, means = names["cells"].double().mean(dim=0), names["means"]
+    assert names["cells"].shape == (500, 3)
+    assert cells[0] < means["control"][0] - 2
+    assert cells[1] > means["control"][1] + 2
+    assert cells[2] > means["control"][2] + 2
 
 
 def test_readme_configuration_is_accepted() -> None:

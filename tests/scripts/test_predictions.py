@@ -332,13 +332,13 @@ def test_written_cells_come_back(tmp_path):
 
 
 def test_nothing_is_written_if_a_method_fails_half_way(tmp_path):
-    path = tmp_path / "p.h5ad"
-    with (
-        pytest.raises(InputError, match=r"(?s)nonnegative integers.*1\.5"),
-        prediction_writer(path, ["G0"], keep="cells") as writer,
-    ):
-        writer.add("A", np.array([[1.0], [2.0]]), ["a", "b"])
-        writer.add("B", np.array([[1.0], [1.5]]), ["c", "d"])
+    def method():
+        with prediction_writer(tmp_path / "p.h5ad", ["G0"], keep="cells") as writer:
+            writer.add("A", np.array([[1.0], [2.0]]), ["a", "b"])
+            writer.add("B", np.array([[1.0], [1.5]]), ["c", "d"])
+
+    with pytest.raises(InputError, match=r"(?s)nonnegative integers.*1\.5"):
+        method()
     assert not list(tmp_path.iterdir())
 
 

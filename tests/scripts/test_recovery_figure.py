@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from effects import draw_recovery_figure as script
+from effects import draw_recovery as script
 from effects import score_recovery
 from lcd_core.errors import InputError
+from pipeline import looks
 from pipeline.figures import style
 from pipeline.tables import write_tsv
-from tests.scripts.test_figures import overlapping, texts
+from tests.scripts.drawings import overlapping, texts
 
 ROOT = Path(__file__).parents[2]
 BASE_RATES = {"all": 0.05, "perturbed": 0.3}
@@ -41,7 +42,17 @@ def tables(estimators, seed=0, undefined=()):
 
 
 SEEDS = [f"lcd_clipr_seed_{number}" for number in (1, 2, 10)]
-ESTIMATORS = ["lcd_clipr", *SEEDS, *list(script.ESTIMATORS)[1:]]
+LOOKS = {
+    name: looks.ESTIMATORS[name]
+    for name in (
+        "lcd_clipr",
+        "inverse_pooled_covariance",
+        "differential_expression",
+        "oriented_differential_expression",
+        "oriented_differential_expression_z",
+    )
+}
+ESTIMATORS = ["lcd_clipr", *SEEDS, *list(LOOKS)[1:]]
 
 
 def draw(folder, scores, curves):
@@ -53,8 +64,8 @@ def draw(folder, scores, curves):
 
 
 def test_every_estimator_of_the_table_has_a_look():
-    text = (ROOT / "workflow/scripts/score_recovery.py").read_text(encoding="utf-8")
-    assert all(f'"{name}"' in text for name in script.ESTIMATORS)
+    text = (ROOT / "workflow/scripts/effects/score_recovery.py").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in text for name in LOOKS)
 
 
 def test_figure_is_an_svg_with_text_and_the_same_bytes(tmp_path):
@@ -64,7 +75,7 @@ def test_figure_is_an_svg_with_text_and_the_same_bytes(tmp_path):
     assert b"<dc:date>" not in first
     assert ElementTree.fromstring(first).tag.endswith("svg")
     written = texts(path)
-    for own in script.ESTIMATORS.values():
+    for own in LOOKS.values():
         assert own.label in written
     assert "Chance" in written
     assert not any("seed" in text for text in written)
@@ -89,7 +100,7 @@ def test_curves_and_markers_show_the_tables():
             for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
         }
         rows = scores[scores["pairs"] == panel.pairs].set_index(["estimator", "metric"])["value"]
-        for position, (name, own) in enumerate(script.ESTIMATORS.items()):
+        for position, (name, own) in enumerate(LOOKS.items()):
             assert (rows[name, panel.filled], position, own.marker, own.colour) in drawn
             assert (rows[name, panel.hollow], position, own.marker, "white") in drawn
         ticks = {(x, y) for x, y, marker, _ in drawn if marker == "|"}

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from lcd_core.drift import Drift, noise_levels, sinusoidal_positions
+from lcd_core.drift import ConditionedDrift, Drift, noise_levels, sinusoidal_positions
 from lcd_core.errors import InputError
-from lcd_core.score_matching import ScoreMatchingSettings, fit_drift
+from lcd_core.score_matching import fit_drift
+from lcd_core.settings import DriftSettings, StateSettings
 from lcd_core.states import StateTransform
 
 
 def small_drift(parameterization="plain"):
     drift = Drift(
-        3, 2, noise_levels(), hidden=8, embedding_dimensions=4, parameterization=parameterization
+        3, 2, DriftSettings(hidden=8, embedding_dimensions=4, parameterization=parameterization)
     ).double()
     drift.reset(torch.Generator().manual_seed(0))
     return drift
@@ -53,15 +54,15 @@ def test_control_has_no_embedding_and_combinations_add():
 
 
 def test_noise_levels_and_positions():
-    alphas = noise_levels()
+    alphas = noise_levels(DriftSettings())
     assert alphas[0].item() == pytest.approx(0.01)
     assert alphas[-1].item() == pytest.approx(10.0)
     ratios = alphas[1:] / alphas[:-1]
     torch.testing.assert_close(ratios, ratios[:1].expand(29))
     assert sinusoidal_positions(30, 16).unique(dim=0).shape == (30, 16)
-    with pytest.raises(InputError):
-        noise_levels(1)
-    with pytest.raises(InputError, match="unknown parameterization"):
+    with pytest.raises(InputError, match=r"drift\.noise_levels"):
+        DriftSettings(noise_levels=1)
+    with pytest.raises(InputError, match=r"drift\.parameterization"):
         small_drift("other")
 
 
@@ -73,12 +74,13 @@ def test_score_matching_learns_the_score_of_shifted_gaussians(conditions, levels
     means = torch.tensor([[0.0, 0.0], [1.5, 0.0], [0.0, -1.5]])
     states = means[:, None] + 0.5 * torch.randn(3, 2000, 2, generator=generator)
     membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    drift = Drift(2, 2, noise_levels(), hidden=64, embedding_dimensions=16)
-    settings = ScoreMatchingSettings(
+    settings = DriftSettings(
+        hidden=64, embedding_dimensions=16,
         steps=1200, batch_states=256, learning_rate=3e-3, weight_decay=0.01,
         conditions_per_batch=conditions, levels_per_batch=levels, log_every=300,
     )  # fmt: skip
-    log = fit_drift(drift, states, membership, settings, seed=0)
+    drift = Drift(2, 2, settings)
+    log = fit_drift(drift, states, membership, seed=0)
     assert log.rows[-1]["loss"] < log.rows[0]["loss"]
     level = 15
     alpha = drift.alphas[level].item()
@@ -93,38 +95,37 @@ def test_score_matching_learns_the_score_of_shifted_gaussians(conditions, levels
 def test_score_matching_checks_its_arguments():
     drift = small_drift().float()
     with pytest.raises(InputError, match="membership"):
-        fit_drift(drift, torch.zeros(2, 5, 3), torch.zeros(3, 2), ScoreMatchingSettings(), seed=0)
-    bad = ScoreMatchingSettings(levels_per_batch="both")
+        fit_drift(drift, torch.zeros(2, 5, 3), torch.zeros(3, 2), seed=0)
     with pytest.raises(InputError, match="levels_per_batch"):
-        fit_drift(drift, torch.zeros(2, 5, 3), torch.zeros(2, 2), bad, seed=0)
+        DriftSettings(levels_per_batch="both")
 
 
 @pytest.mark.parametrize("kind", ["identity", "log_rate"])
-def test_state_transform_standardises_and_inverts(kind):
+def test_state_transform_standardises_and_keeps_rates(kind):
     generator = torch.Generator().manual_seed(0)
     states = 3 * torch.randn(4, 500, 3, generator=generator, dtype=torch.float64)
     eta = torch.tensor([1.0, 4.0, 20.0], dtype=torch.float64)
-    transform = StateTransform.fit(states, states[0], eta, kind=kind)
+    transform = StateTransform.fit(states, states[0], eta, StateSettings(transform=kind))
     s = transform.forward(states)
     torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
     torch.testing.assert_close(s.flatten(0, 1).std(0), torch.ones(3, dtype=torch.float64))
-    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
     expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
     torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["identity", "log_rate"])
-def test_scaling_by_the_covariance_whitens_and_inverts(kind):
+def test_scaling_by_the_covariance_whitens_and_keeps_rates(kind):
     generator = torch.Generator().manual_seed(0)
     mixing = torch.tensor([[1.0, 0.9, 0.2], [0.0, 0.1, 0.3], [0.0, 0.0, 2.0]], dtype=torch.float64)
     states = torch.randn(4, 500, 3, generator=generator, dtype=torch.float64) @ mixing
     eta = torch.tensor([1.0, 4.0, 20.0], dtype=torch.float64)
-    transform = StateTransform.fit(states, states[0], eta, kind=kind, scaling="covariance")
+    transform = StateTransform.fit(
+        states, states[0], eta, StateSettings(transform=kind, scaling="covariance")
+    )
     s = transform.forward(states)
     torch.testing.assert_close(s[0].mean(0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
     identity = torch.eye(3, dtype=torch.float64)
     torch.testing.assert_close(s.flatten(0, 1).T.cov(), identity, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(transform.inverse(s), states, rtol=1e-6, atol=1e-6)
     expected_rate = eta * torch.logaddexp(states, torch.zeros_like(states))
     torch.testing.assert_close(transform.rate(s), expected_rate, rtol=1e-6, atol=1e-9)
 
@@ -134,35 +135,47 @@ def test_shrinkage_leads_from_the_covariance_to_its_diagonal():
     states = torch.randn(1, 50, 1, generator=generator).expand(1, 50, 2)  # perfectly correlated
     eta = torch.ones(2)
     with pytest.raises(InputError, match="singular, or nearly so"):
-        StateTransform.fit(states, states[0], eta, scaling="covariance")
-    scale = StateTransform.fit(
-        states, states[0], eta, scaling="covariance", shrinkage=0.25
-    ).scale.double()
+        StateTransform.fit(states, states[0], eta, StateSettings(scaling="covariance"))
+    shrunk = StateSettings(scaling="covariance", shrinkage=0.25)
+    scale = StateTransform.fit(states, states[0], eta, shrunk).scale.double()
     variance = float(states[0, :, 0].double().var())
     expected = variance * torch.tensor([[1.0, 0.75], [0.75, 1.0]], dtype=torch.float64)
     torch.testing.assert_close(scale @ scale, expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match="shrinkage"):
-        StateTransform.fit(states, states[0], eta, scaling="covariance", shrinkage=1.0)
+        StateSettings(scaling="covariance", shrinkage=1.0)
 
 
 def test_log_rate_collapses_far_negative_states():
     states = torch.tensor([[[-500.0], [-40.0], [0.0], [3.0]]])
-    transform = StateTransform.fit(states, states[0], torch.ones(1), kind="log_rate")
+    transform = StateTransform.fit(
+        states, states[0], torch.ones(1), StateSettings(transform="log_rate")
+    )
     highest = torch.nn.functional.softplus(torch.tensor(3.0)).item()
     assert transform.rate(torch.full((1, 1), 50.0)).item() == pytest.approx(highest, rel=1e-5)
     s = transform.forward(states)[0, :, 0]
     assert s[0] == s[1]
     assert transform.rate(s[:1, None]).item() == pytest.approx(0.0, abs=1e-6)
-    assert torch.isfinite(transform.inverse(s[:, None] - 5)).all()
 
 
 def test_state_transform_refuses_constant_and_non_finite_states():
     eta = torch.ones(2)
     with pytest.raises(InputError, match="do not vary"):
-        StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta)
+        StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta, StateSettings())
     with pytest.raises(InputError, match="not finite"):
-        StateTransform.fit(torch.full((1, 4, 2), float("nan")), torch.zeros(4, 2), eta)
-    with pytest.raises(InputError, match="unknown state transform"):
-        StateTransform.fit(torch.zeros(1, 4, 2), torch.zeros(4, 2), eta, kind="log")
-    with pytest.raises(InputError, match="unknown scaling"):
-        StateTransform.fit(torch.randn(1, 4, 2), torch.zeros(4, 2), eta, scaling="max")
+        StateTransform.fit(
+            torch.full((1, 4, 2), float("nan")), torch.zeros(4, 2), eta, StateSettings()
+        )
+    with pytest.raises(InputError, match=r"states\.transform"):
+        StateSettings(transform="log")
+    with pytest.raises(InputError, match=r"states\.scaling"):
+        StateSettings(scaling="max")
+
+
+@pytest.mark.parametrize("parameterization", ["plain", "linear_pull"])
+def test_a_drift_under_fixed_conditions_is_the_drift(parameterization):
+    drift = small_drift(parameterization)
+    membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    fixed, rows = ConditionedDrift(drift, membership), torch.tensor([2, 0, 1, 2])
+    for level in (0, 17, 29):
+        torch.testing.assert_close(fixed(x, rows, level), drift(x, membership[rows], level))

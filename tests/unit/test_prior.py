@@ -11,11 +11,12 @@ from lcd_core.errors import InputError
 from lcd_core.prior import (
     GeneratorLayout,
     ImplicitPriors,
-    PriorSettings,
     RowAdam,
     fit_priors,
     tempered_evidence,
 )
+from lcd_core.settings import PriorSettings
+from lcd_core.streams import stream
 from lcd_core.training import TrainingDiverged
 
 SMALL = PriorSettings(
@@ -74,8 +75,8 @@ def test_row_adam_equals_dense_adam():
 
 def test_only_drawn_conditions_move():
     counts = {q: torch.full((5, 3), i + 1) for i, q in enumerate("abc")}
-    settings = PriorSettings(**{**SMALL.__dict__, "steps": 1})
-    start = GeneratorLayout(settings, 3).initial(3, torch.Generator().manual_seed(4))
+    settings = PriorSettings(**{**SMALL.__dict__, "steps": 1, "warmup_steps": 0})
+    start = GeneratorLayout(settings, 3).initial(3, stream(4, "prior", "initial weights"))
     fitted, _ = fit_priors(counts, ["x", "y", "z"], torch.ones(3), settings, seed=4)
     moved = (fitted.parameters != start).any(dim=1)
     assert int(moved.sum()) == 1
@@ -118,9 +119,10 @@ def test_same_seed_same_bits_and_saved_tensors(tmp_path):
     counts = {"control": torch.arange(12).reshape(4, 3), "A": torch.ones(4, 3)}
     fits = [fit_priors(counts, list("xyz"), torch.ones(3), SMALL, seed=7)[0] for _ in range(2)]
     assert torch.equal(fits[0].parameters, fits[1].parameters)
-    fits[0].save(tmp_path)
-    again = ImplicitPriors.load(tmp_path)
+    fits[0].save(tmp_path / "prior.safetensors")
+    again = ImplicitPriors.load(tmp_path / "prior.safetensors")
     assert (again.names, again.genes, again.settings) == (fits[0].names, fits[0].genes, SMALL)
+    assert again.seed == 7
     a = fits[0].sample_counts("A", 5, torch.Generator().manual_seed(1))
     b = again.sample_counts("A", 5, torch.Generator().manual_seed(1))
     assert torch.equal(a, b)

@@ -4,14 +4,31 @@ import pytest
 import torch
 
 from lcd_core.drift import noise_levels
-from lcd_core.sampling import SamplerSettings, gaussian_moments, sample_states
+from lcd_core.sampling import sample_states
+from lcd_core.settings import DriftSettings, SamplerSettings
+
+
+def gaussian_moments(mean, variance, alphas, settings):
+    """Exact mean and variance of the sampler's output for data N(mean, variance) and exact scores.
+
+    With ``f = -(x - mean) / (variance + alpha^2)`` each step is an affine map of x, so both
+    moments follow a recursion. Used to judge step sizes without training anything.
+    """
+    m, v = 0.0, 1.0
+    for alpha in reversed(alphas.tolist()):
+        step = settings.step_size * alpha**2
+        pull = step / (variance + alpha**2)
+        for _ in range(settings.steps_per_level):
+            m = m + pull * (mean - m)
+            v = (1.0 - pull) ** 2 * v + 2.0 * step
+    return m, v
 
 
 class GaussianDrift:
     """Exact noise-convolved score of N(mean, variance I); looks like a Drift to the sampler."""
 
     def __init__(self, genes, mean, variance):
-        self.alphas = noise_levels()
+        self.alphas = noise_levels(DriftSettings())
         self.embedding = torch.zeros(1, 1)
         self.output = torch.nn.Linear(1, genes)
         self.mean, self.variance = mean, variance
@@ -45,7 +62,9 @@ TABLE = {
 
 @pytest.mark.parametrize(("key", "expected"), TABLE.items())
 def test_closed_form_reproduces_the_table(key, expected):
-    mean, variance = gaussian_moments(2.0, 1.0, noise_levels(), SamplerSettings(*key))
+    mean, variance = gaussian_moments(
+        2.0, 1.0, noise_levels(DriftSettings()), SamplerSettings(*key)
+    )
     assert mean == pytest.approx(expected[0], abs=0.006)
     assert variance == pytest.approx(expected[1], abs=0.06 if expected[1] >= 2 else 0.0006)
 

@@ -127,3 +127,8 @@ def test_comments_and_order_in_the_configuration_do_not_count(tiny_copy) -> None
     blocks = path.read_text().split("\n\n")
     path.write_text("# Another comment.\n" + "\n\n".join(reversed(blocks)) + "\n")
     assert not tiny_copy.plan("all")
+
+
+def test_another_interval_of_checkpoints_reruns_nothing(tiny_copy) -> None:
+    tiny_copy.configure("checkpoints", interval=5)
+    assert not tiny_copy.plan("all")

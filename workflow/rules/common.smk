@@ -11,6 +11,7 @@ from pipeline.config.config import load_config
 from pipeline.config.methods import TUNED
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
+from pipeline.looks import looks_of
 from pipeline.methods import (
     FOLD_FILES,
     HELD_OUT_FILES,
@@ -43,6 +44,11 @@ ALL = "all"
 CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
 SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
 
+IN_BENCHMARK = "benchmark" in CFG.analyses
+LOOKS = PLAN.looks()
+REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
+VERSUS = f"{looks_of(LOOKS).flat_label(REFERENCE)} against every other method"
+
 
 wildcard_constraints:
     fold="|".join([*SELECTED, *CAUSE_FOLDS]),
@@ -69,6 +75,20 @@ def settings(section, *, leave_out=()):
     """Plain values of a section of the configuration, in the order of the schema."""
     values = getattr(CFG, section).model_dump(mode="json")
     return {key: value for key, value in values.items() if key not in leave_out}
+
+
+# Params that are functions of `output` or `threads` are no reason for Snakemake to rerun a job.
+
+
+def checkpoint(wildcards, output):
+    """Hidden file beside a fit, its first output, in which it saves its progress."""
+    fit = Path(output[0])
+    return str(fit.with_name(f".{fit.stem}.checkpoint"))
+
+
+def checkpoint_interval(wildcards, threads):
+    """Seconds between two checkpoints."""
+    return CFG.checkpoints.interval
 
 
 def source(script):
@@ -125,13 +145,14 @@ def prediction_of(fold, method, variant):
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []
-    if "benchmark" in CFG.analyses:
+    if IN_BENCHMARK:
         registered = [fit for fit in PLAN.benchmark if fit.method in PLAN.methods]
         files += [
             *rules.aggregate_metrics.output,
             [metrics_of(fold, fit) for fit in PLAN.benchmark for fold in FOLDS],
             [outputs_of(fit, fold) for fit in registered for fold in FOLDS],
-            *rules.draw_benchmark_figures.output,
+            *rules.draw_metrics.output,
+            *rules.draw_expression.output,
             *rules.write_tables_html.output,
         ]
         if PLAN.tuned:
@@ -139,7 +160,8 @@ def final_files():
     if LCD_FITS:
         checks = PLAN.methods[LCD].program("check_fits").outputs
         files += [
-            *rules.draw_training_figures.output,
+            *rules.draw_training_curves.output,
+            *rules.draw_fit_checks.output,
             [
                 output_of(LCD, "check_fits", argument, *fit)
                 for fit in LCD_FITS
@@ -158,7 +180,10 @@ def final_files():
             *rules.export_effects.output,
             *rules.find_modules.output,
             *rules.validate_edges.output,
-            *rules.draw_effects_figures.output,
+            *rules.draw_effect_maps.output,
+            *rules.draw_enrichment.output,
+            *rules.draw_network.output,
+            *rules.draw_validation.output,
             *rules.write_effects_html.output,
         ]
         if CFG.enrichment.gene_sets:
@@ -166,11 +191,13 @@ def final_files():
         if CFG.effects.held_out_folds:
             files += rules.validate_held_out_edges.output
         if CFG.screen.kind == "simulated":
-            files += [*rules.score_recovery.output, *rules.draw_recovery_figure.output]
+            files += [*rules.score_recovery.output, *rules.draw_recovery.output]
     if "linear_systems" in CFG.analyses:
         files += [
             *rules.aggregate_linear_systems.output,
-            *rules.draw_linear_figures.output,
+            *rules.draw_linear_scores.output,
+            *rules.draw_linear_maps.output,
+            *rules.write_linear_html.output,
             collect(rules.score_linear_system.output, **LINEAR_GRID),
         ]
     return files

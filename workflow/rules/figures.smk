@@ -1,60 +1,7 @@
 """Figures and tables of the report."""
 
-IN_BENCHMARK = "benchmark" in CFG.analyses
-
 # Methods whose predicted cells are shown gene by gene.
 SHOWN = PLAN.shown if IN_BENCHMARK else []
-
-
-rule draw_benchmark_figures:
-    input:
-        metrics="<results>/benchmark/metrics.tsv",
-        win_rates="<results>/benchmark/win_rates.tsv",
-        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
-        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
-        differential_expression=expand(
-            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
-        ),
-        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in SHOWN],
-    output:
-        distances=report(
-            "<results>/figures/distances.svg",
-            caption="../report/distances.rst",
-            category="Benchmark",
-            labels={"result": "Distance to the observed cells", "type": "figure"},
-        ),
-        pairs=report(
-            "<results>/figures/pairs.svg",
-            caption="../report/pairs.rst",
-            category="Benchmark",
-            labels={"result": "LCD against every other method", "type": "figure"},
-        ),
-        means=report(
-            "<results>/figures/means.svg",
-            caption="../report/means.rst",
-            category="Benchmark",
-            labels={"result": "Mean expression", "type": "figure"},
-        ),
-        expression=report(
-            "<results>/figures/expression.svg",
-            caption="../report/expression.rst",
-            category="Benchmark",
-            labels={"result": "One perturbation, gene by gene", "type": "figure"},
-        ),
-    log:
-        "<logs>/draw_benchmark_figures.log",
-    benchmark:
-        "<benchmarks>/draw_benchmark_figures.tsv"
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        folds=FOLDS,
-        shown_methods=SHOWN,
-        top_genes=CFG.evaluation.top_genes,
-        source=source("benchmark/draw_benchmark_figures"),
-    script:
-        "../scripts/benchmark/draw_benchmark_figures.py"
-
 
 # Fits of LCD that are checked against their training cells.
 LCD_FITS = [
@@ -69,10 +16,79 @@ NAMES_OF_LCD_FITS = [
 ]
 
 
-rule draw_training_figures:
+rule draw_metrics:
     input:
-        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in LCD_FITS],
-        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in LCD_FITS],
+        metrics="<results>/benchmark/metrics.tsv",
+        win_rates="<results>/benchmark/win_rates.tsv",
+    output:
+        distances=report(
+            "<results>/figures/distances.svg",
+            caption="../report/distances.rst",
+            category="Benchmark",
+            labels={"result": "Distance to the observed cells", "type": "figure"},
+        ),
+        pairs=report(
+            "<results>/figures/pairs.svg",
+            caption="../report/pairs.rst",
+            category="Benchmark",
+            labels={"result": VERSUS, "type": "figure"},
+        ),
+        means=report(
+            "<results>/figures/means.svg",
+            caption="../report/means.rst",
+            category="Benchmark",
+            labels={"result": "Mean expression", "type": "figure"},
+        ),
+    log:
+        "<logs>/draw_metrics.log",
+    benchmark:
+        "<benchmarks>/draw_metrics.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        looks=LOOKS,
+        reference=REFERENCE,
+        top_genes=CFG.evaluation.top_genes,
+        source=source("benchmark/draw_metrics"),
+    script:
+        "../scripts/benchmark/draw_metrics.py"
+
+
+rule draw_expression:
+    input:
+        metrics="<results>/benchmark/metrics.tsv",
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        differential_expression=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
+        ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in SHOWN],
+    output:
+        expression=report(
+            "<results>/figures/expression.svg",
+            caption="../report/expression.rst",
+            category="Benchmark",
+            labels={"result": "One perturbation, gene by gene", "type": "figure"},
+        ),
+    log:
+        "<logs>/draw_expression.log",
+    benchmark:
+        "<benchmarks>/draw_expression.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        folds=FOLDS,
+        shown_methods=SHOWN,
+        looks=LOOKS,
+        reference=REFERENCE,
+        top_genes=CFG.evaluation.top_genes,
+        source=source("benchmark/draw_expression"),
+    script:
+        "../scripts/benchmark/draw_expression.py"
+
+
+rule draw_fit_checks:
+    input:
         tables=[output_of(LCD, "check_fits", "table", *fit) for fit in LCD_FITS],
         genes=[output_of(LCD, "check_fits", "gene_table", *fit) for fit in LCD_FITS],
         states=[output_of(LCD, "check_fits", "state_table", *fit) for fit in LCD_FITS],
@@ -89,12 +105,6 @@ rule draw_training_figures:
             category="Fits",
             labels={"result": "Priors against observed counts", "type": "figure"},
         ),
-        training_curves=report(
-            "<results>/figures/training_curves.svg",
-            caption="../report/training_curves.rst",
-            category="Fits",
-            labels={"result": "Training curves", "type": "figure"},
-        ),
         standardised_states=report(
             "<results>/figures/standardised_states.svg",
             caption="../report/standardised_states.rst",
@@ -102,16 +112,41 @@ rule draw_training_figures:
             labels={"result": "Standardised states", "type": "figure"},
         ),
     log:
-        "<logs>/draw_training_figures.log",
+        "<logs>/draw_fit_checks.log",
     benchmark:
-        "<benchmarks>/draw_training_figures.tsv"
+        "<benchmarks>/draw_fit_checks.tsv"
     conda:
         "../../envs/figures.yaml"
     params:
         folds=NAMES_OF_LCD_FITS,
-        source=source("../methods/lcd/draw_training_figures"),
+        looks=LOOKS,
+        source=source("../methods/lcd/draw_fit_checks"),
     script:
-        "../methods/lcd/draw_training_figures.py"
+        "../methods/lcd/draw_fit_checks.py"
+
+
+rule draw_training_curves:
+    input:
+        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in LCD_FITS],
+        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in LCD_FITS],
+    output:
+        training_curves=report(
+            "<results>/figures/training_curves.svg",
+            caption="../report/training_curves.rst",
+            category="Fits",
+            labels={"result": "Training curves", "type": "figure"},
+        ),
+    log:
+        "<logs>/draw_training_curves.log",
+    benchmark:
+        "<benchmarks>/draw_training_curves.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        folds=NAMES_OF_LCD_FITS,
+        source=source("../methods/lcd/draw_training_curves"),
+    script:
+        "../methods/lcd/draw_training_curves.py"
 
 
 rule write_tables_html:
@@ -129,7 +164,7 @@ rule write_tables_html:
             "<results>/benchmark/win_rates.html",
             caption="../report/win_rates.rst",
             category="Benchmark",
-            labels={"result": "LCD against every other method", "type": "table"},
+            labels={"result": VERSUS, "type": "table"},
         ),
     log:
         "<logs>/write_tables_html.log",
@@ -137,6 +172,8 @@ rule write_tables_html:
     conda:
         "../../envs/core.yaml"
     params:
+        looks=LOOKS,
+        reference=REFERENCE,
         source=source("benchmark/write_tables_html"),
     script:
         "../scripts/benchmark/write_tables_html.py"

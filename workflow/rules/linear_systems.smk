@@ -19,24 +19,9 @@ LINEAR_SHOWN = {
 }
 
 
-NETWORK = ("hidden", "embedding_dimensions", "time_dimensions", "parameterization")
-LEVELS = {"noise_levels": "count", "alpha_min": "smallest", "alpha_max": "largest"}
-
-
-def drift_settings(part):
-    """Settings of the drift's `network`, of its noise `levels`, or of its `training`."""
-    values = settings("linear_drift")
-    if part == "network":
-        return {key: values[key] for key in NETWORK}
-    if part == "levels":
-        return {argument: values[key] for key, argument in LEVELS.items()}
-    return settings("linear_drift", leave_out=(*NETWORK, *LEVELS))
-
-
 def linear_training(wildcards):
     """Settings of the training on a linear system, which takes longer for large ones."""
-    values = drift_settings("training")
-    del values["scaling"], values["samples"]
+    values = settings("linear_drift", leave_out=("scaling",))
     steps = values.pop("steps_from_1000_genes")
     if steps is not None and int(wildcards.genes) >= 1000:
         values["steps"] = steps
@@ -63,7 +48,6 @@ wildcard_constraints:
 rule make_linear_system:
     output:
         system=f"{LINEAR_FOLDER}/system.safetensors",
-        metadata=f"{LINEAR_FOLDER}/system.json",
     log:
         f"<logs>/{LINEAR_LOGS}/make_linear_system.log",
     conda:
@@ -90,8 +74,7 @@ rule fit_linear_drift:
     input:
         system=f"{LINEAR_FOLDER}/system.safetensors",
     output:
-        weights=f"{LINEAR_FOLDER}/model.safetensors",
-        metadata=f"{LINEAR_FOLDER}/model.json",
+        model=f"{LINEAR_FOLDER}/model.safetensors",
         training_log=f"{LINEAR_FOLDER}/log.tsv",
     log:
         f"<logs>/{LINEAR_LOGS}/fit_linear_drift.log",
@@ -102,12 +85,13 @@ rule fit_linear_drift:
     threads: CFG.threads.fit
     params:
         settings=linear_training,
-        network=drift_settings("network"),
-        levels=drift_settings("levels"),
         scaling=CFG.linear_drift.scaling,
         seed=seed("linear_drift"),
         device=CFG.device,
         threads=CFG.threads.fit,
+        checkpoint=checkpoint,
+        checkpoint_interval=checkpoint_interval,
+        code=source("linear_systems/fit_linear_drift"),
         source=source("linear_systems/fit_linear_drift"),
     script:
         "../scripts/linear_systems/fit_linear_drift.py"
@@ -121,7 +105,6 @@ rule score_linear_system:
         scores=f"{LINEAR_FOLDER}/scores.tsv",
         responses=f"{LINEAR_FOLDER}/responses.tsv",
         effects=f"{LINEAR_FOLDER}/effects.safetensors",
-        effects_metadata=f"{LINEAR_FOLDER}/effects.json",
     log:
         f"<logs>/{LINEAR_LOGS}/score_linear_system.log",
     benchmark:
@@ -161,12 +144,10 @@ rule aggregate_linear_systems:
         "../scripts/linear_systems/aggregate_linear_systems.py"
 
 
-rule draw_linear_figures:
+rule draw_linear_scores:
     input:
         scores="<results>/linear_systems/scores.tsv",
         summary="<results>/linear_systems/summary.tsv",
-        systems=expand(f"{LINEAR_FOLDER}/system.safetensors", **LINEAR_SHOWN),
-        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_SHOWN),
     output:
         auroc=report(
             "<results>/figures/linear_auroc.svg",
@@ -180,6 +161,24 @@ rule draw_linear_figures:
             category="Linear systems",
             labels={"result": "The strongest effects", "type": "figure"},
         ),
+    log:
+        "<logs>/draw_linear_scores.log",
+    benchmark:
+        "<benchmarks>/draw_linear_scores.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        threshold=LINEAR.threshold,
+        source=source("linear_systems/draw_linear_scores"),
+    script:
+        "../scripts/linear_systems/draw_linear_scores.py"
+
+
+rule draw_linear_maps:
+    input:
+        systems=expand(f"{LINEAR_FOLDER}/system.safetensors", **LINEAR_SHOWN),
+        effects=expand(f"{LINEAR_FOLDER}/effects.safetensors", **LINEAR_SHOWN),
+    output:
         effect_maps=report(
             "<results>/figures/linear_effects.svg",
             caption="../report/linear_effects.rst",
@@ -192,6 +191,23 @@ rule draw_linear_figures:
             category="Linear systems",
             labels={"result": "Perturbations of one system", "type": "figure"},
         ),
+    log:
+        "<logs>/draw_linear_maps.log",
+    benchmark:
+        "<benchmarks>/draw_linear_maps.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        threshold=LINEAR.threshold,
+        source=source("linear_systems/draw_linear_maps"),
+    script:
+        "../scripts/linear_systems/draw_linear_maps.py"
+
+
+rule write_linear_html:
+    input:
+        summary="<results>/linear_systems/summary.tsv",
+    output:
         summary_page=report(
             "<results>/linear_systems/summary.html",
             caption="../report/linear_summary.rst",
@@ -199,13 +215,11 @@ rule draw_linear_figures:
             labels={"result": "Summary per estimator", "type": "table"},
         ),
     log:
-        "<logs>/draw_linear_figures.log",
-    benchmark:
-        "<benchmarks>/draw_linear_figures.tsv"
+        "<logs>/write_linear_html.log",
+    localrule: True
     conda:
-        "../../envs/figures.yaml"
+        "../../envs/core.yaml"
     params:
-        threshold=LINEAR.threshold,
-        source=source("linear_systems/draw_linear_figures"),
+        source=source("linear_systems/write_linear_html"),
     script:
-        "../scripts/linear_systems/draw_linear_figures.py"
+        "../scripts/linear_systems/write_linear_html.py"

@@ -49,7 +49,8 @@ def params_of(method, program):
         "seed": seed(program.script, method=method.name),
         "device": CFG.device,
         "code": hash_of_code,
-        "checkpoint": f"{RESULTS}/folds/{{fold}}/{method.name}/{{variant}}/.{program.script}",
+        "checkpoint": checkpoint,
+        "checkpoint_interval": checkpoint_interval,
     }
     wanted = arguments_of(script_of(method, program))
     threads = {"threads": CFG.threads.fit} if program.threaded else {}

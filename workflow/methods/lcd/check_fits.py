@@ -1,6 +1,5 @@
 """How well the prior and the drift of a fold reproduce the training conditions."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from evaluation.metrics import score
 from lcd_core.model import LCD
 from lcd_core.prior import ImplicitPriors
-from lcd_core.sampling import SamplerSettings
+from lcd_core.streams import numpy_stream, stream
+from methods.lcd.sampling import sampler_of
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, counts_by_condition, lognorm, read_screen, targets_of
 from pipeline.seeds import derive_seed
-from pipeline.settings import read_settings
 from pipeline.tables import read_tsv, write_tsv
 
 METRICS = ["mmd_top_de", "mmd_all"]
@@ -71,8 +70,8 @@ def main(
     screen = read_screen(train)
     counts = counts_by_condition(screen)
     place = choose_device(device)
-    priors = ImplicitPriors.load(Path(prior).parent)
-    fitted = LCD.load(Path(model).parent, place)
+    priors = ImplicitPriors.load(prior)
+    fitted = LCD.load(model, place)
     transform = fitted.transform.to("cpu")  # once: each copy factorises a whole scale anew
     expression = {q: lognorm(y) for q, y in counts.items()}
     control_mean = expression[CONTROL].mean(axis=0)
@@ -80,26 +79,21 @@ def main(
     tests = tests[tests["rank"] <= top_genes]
     training_mean = np.mean([e.mean(axis=0) for q, e in expression.items() if q != CONTROL], axis=0)
 
-    own = read_settings(settings)["sampling"]
-    annealing = SamplerSettings(own["step_size"], own["steps_per_level"])
+    annealing = sampler_of(settings)
     distances, checks, prior_states, drift_states = [], [], [], []
     for q, observed in counts.items():
-        generator = torch.Generator().manual_seed(
-            derive_seed(seed, perturbation=q, purpose="prior")
-        )
+        job_seed = derive_seed(seed, perturbation=q)
+        generator = stream(job_seed, "prior")
         s = transform.forward(priors.sample_states(q, check_cells, generator))
         prior_states.append(s)
         from_prior = priors.sample_counts(q, check_cells, generator).numpy()
-        job_seed = derive_seed(seed, perturbation=q, purpose="drift")
         s = fitted.sample_states(targets_of(q), check_cells, seed=job_seed, sampler=annealing)
         drift_states.append(s.cpu())
         from_drift = fitted.measure(s, seed=job_seed).cpu().numpy()
         checks.append(genes_of(q, screen.var_names, observed, from_prior))
         if q == CONTROL:
             continue
-        order = np.random.default_rng(
-            derive_seed(seed, perturbation=q, purpose="halves")
-        ).permutation(len(observed))
+        order = numpy_stream(job_seed, "halves").permutation(len(observed))
         half = len(observed) // 2
         top = screen.var_names.get_indexer(tests.loc[tests["perturbation"] == q, "gene"])
         pairs = {

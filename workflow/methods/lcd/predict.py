@@ -1,14 +1,11 @@
 """Cells of the perturbations to predict, drawn from the fitted diffusion."""
 
-from pathlib import Path
-
 from lcd_core.model import LCD
-from lcd_core.sampling import SamplerSettings
+from methods.lcd.sampling import sampler_of
 from pipeline.devices import choose_device
 from pipeline.predictions import prediction_writer, read_test_perturbations
 from pipeline.screen import targets_of
 from pipeline.seeds import derive_seed
-from pipeline.settings import read_settings
 
 
 def main(
@@ -24,18 +21,12 @@ def main(
 ) -> None:
     """Draw ``n_cells`` cells per perturbation; each perturbation has a seed of its own, so its
     cells do not depend on which others are predicted."""
-    fitted = LCD.load(Path(model).parent, choose_device(device))
-    own = read_settings(settings)["sampling"]
-    sampler = SamplerSettings(own["step_size"], own["steps_per_level"])
+    fitted = LCD.load(model, choose_device(device))
+    sampler = sampler_of(settings)
     with prediction_writer(prediction, fitted.genes, keep=keep) as writer:
         for name in read_test_perturbations(test_perturbations):
-            counts = fitted.sample(
-                targets_of(name),
-                n_cells,
-                seed=derive_seed(seed, perturbation=name),
-                sampler=sampler,
-                draws_per_state=own["draws_per_state"],
-            )
+            own_seed = derive_seed(seed, perturbation=name)
+            counts = fitted.sample(targets_of(name), n_cells, seed=own_seed, sampler=sampler)
             writer.add_counts(name, counts.cpu().numpy())
 
 

@@ -1,6 +1,5 @@
 """Causal effects of one fitted model: responses to its single perturbations, then CLIPR."""
 
-from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -9,11 +8,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lcd_core.clipr import regularised_pseudoinverse
-from lcd_core.conditions import multi_hot
 from lcd_core.errors import InputError
+from lcd_core.estimators import regularised_pseudoinverse
+from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
+from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
 from pipeline.screen import CONTROL, lognorm, read_screen, targets_of, write_h5ad
 from pipeline.tables import write_tsv
@@ -47,15 +46,11 @@ def main(
     clipr
         Section `clipr` of the configuration.
     """
-    fitted = LCD.load(Path(model).parent, choose_device(device))
-    singles = single_perturbations(train)
-    warn_of_small_embedding(fitted, len(singles))
-    # in double precision residuals are those of the drift instead of the arithmetic's
-    drift = fitted.drift.double()
-    membership = multi_hot([[name] for name in singles], fitted.targets)
-    linear = linearise(drift, membership, fitted.transform.to("cpu").units, singles, clipr)
+    fitted = LCD.load(model, choose_device(device))
+    settings = LinearisationSettings(**clipr)
+    linear = linearise_model(fitted, single_perturbations(train), settings)
     own = response_data(linear, fitted)
-    write_tsv(linear.table(), table)
+    write_tsv(pd.DataFrame(linear.table()), table)
     write_h5ad(own, responses)
     write_h5ad(effect_data(linear, own), effects)
 
@@ -79,11 +74,9 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
     limits = linear.responses.limits
     used = linear.used
     pseudoinverse = np.full(limits.shape, np.nan)
-    ridge = linear.estimate.ridge
-    assert isinstance(ridge, float)
-    pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], ridge).T
+    pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], linear.estimate.ridge).T
     expression = limit_expression(linear.origin + limits.T, fitted)
-    obs = linear.table().set_index("perturbation")
+    obs = pd.DataFrame(linear.table()).set_index("perturbation")
     obs["target_is_gene"] = obs.index.isin(fitted.genes)
     return ad.AnnData(
         X=np.ascontiguousarray(limits.T),
@@ -94,7 +87,7 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
             "pseudoinverse": np.ascontiguousarray(pseudoinverse.T),
             "limit_expression": expression - expression[0],
         },
-        uns={"coordinates": fitted.transform.kind},
+        uns={"coordinates": fitted.transform.settings.transform},
     )
 
 

@@ -1,7 +1,5 @@
 """The tables of the causal effects as one self-contained HTML page for the report."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from pipeline.html_tables import (
@@ -13,7 +11,7 @@ from pipeline.html_tables import (
     section,
     table,
     text,
-    write_text,
+    write_page,
 )
 from pipeline.tables import read_tsv
 
@@ -109,10 +107,10 @@ def main(
     content = page(
         "Causal effects",
         "Tables behind the figures of the causal effects; the captions there say how to read them. "
-        "Click a heading to sort.",
+        "Click a heading to sort; long tables can be searched and paged through.",
         parts,
     )
-    write_text(content, Path(tables_page))
+    write_page(content, tables_page)
 
 
 def strongest(edges: str, validated_edges: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors
-from pipeline.linear_systems import IDENTITY
+from pipeline.linear_systems import EFFECTS, IDENTITY
 from pipeline.screen import CONTROL
 from pipeline.tables import read_tsv, write_tsv
 
@@ -68,7 +68,7 @@ def summarise(merged: pd.DataFrame) -> pd.DataFrame:
 
 def describe_fit(responses: pd.DataFrame, log: pd.DataFrame, effects: Path) -> dict[str, object]:
     """Row of one system."""
-    _, estimate = load_tensors(effects.parent, effects.stem)
+    _, estimate = load_tensors(effects, EFFECTS)
     lost = responses.loc[~responses["converged"], "perturbation"]
     perturbed = responses[responses["perturbation"] != CONTROL]
     return {

@@ -7,7 +7,6 @@ from simulation.linear_systems import random_linear_system
 def main(
     *,
     system: str,
-    metadata: str,
     structure: str,
     genes: int,
     percent: int,
@@ -24,8 +23,8 @@ def main(
 
     Parameters
     ----------
-    system, metadata
-        ``system.safetensors`` with A, b, targets and shifts, and the JSON file beside it.
+    system
+        ``system.safetensors``: A, b, targets and shifts.
     structure, links_per_gene, strength, flip_probability, sigma
         See :func:`simulation.linear_systems.random_linear_system`.
     percent

@@ -1,7 +1,6 @@
 """Effects of a linear system by LCD-CLIPR and by comparators, scored against the truth."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ import torch
 
 from evaluation.effect_scores import score_effects
 from lcd_core.files import save_tensors
+from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
-from pipeline.clipr import Linearisation, linearise, warn_of_small_embedding
+from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
-from pipeline.linear_systems import draw_samples, identity, read_system
+from pipeline.linear_systems import EFFECTS, draw_samples, identity, read_system
 from pipeline.tables import write_tsv
 from simulation.linear_systems import LinearSystem, ReferenceEstimate, reference_estimates
 
@@ -27,7 +27,6 @@ def main(
     scores: str,
     responses: str,
     effects: str,
-    effects_metadata: str,
     clipr: dict[str, Any],
     threshold: float,
     top_effects_per_gene: Sequence[int],
@@ -43,22 +42,16 @@ def main(
         TSV, one row per estimator and metric.
     responses
         TSV, one row per condition: convergence, and whether it entered the estimate.
-    effects, effects_metadata
-        ``effects.safetensors`` with the estimate and what it was solved from, and the JSON file
-        beside it.
+    effects
+        ``effects.safetensors``: the estimate and what it was solved from.
     clipr
         Section `clipr` of the configuration.
     threshold, top_effects_per_gene
         See :func:`evaluation.effect_scores.score_effects`; k is so many times the number of genes.
     """
     truth, description = read_system(system)
-    fit = LCD.load(Path(model).parent, choose_device(device))
-    # in double precision the responses cost little beside the training, and their residuals are
-    # those of the drift instead of the arithmetic's
-    drift = fit.drift.double()
-    membership = torch.eye(len(fit.targets))
-    warn_of_small_embedding(fit, len(membership))
-    linear = linearise(drift, membership, fit.transform.to("cpu").units, fit.targets, clipr)
+    fit = LCD.load(model, choose_device(device))
+    linear = linearise_model(fit, fit.targets, LinearisationSettings(**clipr))
 
     samples = draw_samples(truth, description)
     estimates = [ReferenceEstimate(LCD_CLIPR, linear.estimate.effects, False, False)]
@@ -67,8 +60,8 @@ def main(
     ks = [each * len(truth.effects) for each in top_effects_per_gene]
     table = pd.concat([score_table(estimate, truth, threshold, ks) for estimate in estimates])
     write_tsv(labelled(table, own), scores)
-    write_tsv(labelled(linear.table(), own), responses)
-    write_effects(linear, Path(effects))
+    write_tsv(labelled(pd.DataFrame(linear.table()), own), responses)
+    write_effects(linear, effects)
 
 
 def score_table(
@@ -96,7 +89,7 @@ def labelled(table: pd.DataFrame, own: dict[str, Any]) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(own, index=table.index), table], axis=1)
 
 
-def write_effects(linear: Linearisation, path: Path) -> None:
+def write_effects(linear: Linearisation, path: str) -> None:
     """Write the estimate with the responses it was solved from, float64."""
     arrays = {
         "effects": linear.estimate.effects,
@@ -116,7 +109,7 @@ def write_effects(linear: Linearisation, path: Path) -> None:
         "full_rank": linear.estimate.full_rank,
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(own)) for name, own in arrays.items()}
-    save_tensors(path.parent, path.stem, tensors, metadata)
+    save_tensors(path, EFFECTS, tensors, metadata)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,13 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
 from lcd_core.atomic import atomic
-from pipeline.looks import REFERENCES, in_order, kind, look
+from pipeline.looks import Looks
 
 WIDTH = 7.2
 """Width of a figure in inches: two columns of a journal page."""
+
+FOLDS_LABELLED = 20
+"""Folds above whose number labels are thinned."""
 
 FEWEST_IN_A_BOX = 5
 """Values from which on a column gets a box."""
@@ -30,6 +33,8 @@ INK = "#222222"
 MUTED = "#6E6E6E"
 BAND = "#EFEFEF"
 
+EXPRESSION = "log1p(counts per 10,000)"
+"""Unit of expression, as axes name it."""
 
 STYLE: dict[Any, Any] = {
     "font.family": ["sans-serif"],
@@ -161,7 +166,9 @@ def median(values: ArrayLike) -> float:
     return float(np.median(finite)) if len(finite) else float("nan")
 
 
-def linear_threshold(columns: Mapping[str, ArrayLike], ratio: float = 15.0) -> float | None:
+def linear_threshold(
+    columns: Mapping[str, ArrayLike], looks: Looks, ratio: float = 15.0
+) -> float | None:
     """Threshold of a symmetric logarithmic axis for distances, or None where a linear one does.
 
     Distances are told apart down to the smallest positive median of a method, but not below the
@@ -170,7 +177,8 @@ def linear_threshold(columns: Mapping[str, ArrayLike], ratio: float = 15.0) -> f
     threshold is the power of ten below it. References scatter around zero and count as scatter
     alone.
     """
-    medians = [median(column) for name, column in columns.items() if name not in REFERENCES]
+    told = [column for name, column in columns.items() if looks.kind(name) != "reference"]
+    medians = [median(column) for column in told]
     medians = [middle for middle in medians if middle > 0]
     lowest, largest = limits_of(columns, margin=0)
     if not medians:
@@ -179,13 +187,13 @@ def linear_threshold(columns: Mapping[str, ArrayLike], ratio: float = 15.0) -> f
     return None if largest < ratio * smallest else float(10 ** np.floor(np.log10(smallest)))
 
 
-def scale_distances(axes: Axes, columns: Mapping[str, ArrayLike]) -> None:
+def scale_distances(axes: Axes, columns: Mapping[str, ArrayLike], looks: Looks) -> None:
     """Fit the y axis to distances of several methods: linear, or logarithmic if they differ much.
 
     An unbiased estimate of a distance may fall below zero: zero is marked, and the linear part of
     a logarithmic axis is shaded.
     """
-    threshold = linear_threshold(columns)
+    threshold = linear_threshold(columns, looks)
     low, high = limits_of(columns, margin=0)
     low, high = min(low, 0.0), max(high, 0.0)
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
@@ -205,26 +213,28 @@ def scale_distances(axes: Axes, columns: Mapping[str, ArrayLike]) -> None:
     axes.set_ylim(*scale.inverted().transform([ends[0] - margin, ends[1] + margin]))
 
 
-def draw_methods(axes: Axes, columns: Mapping[str, ArrayLike], *, number: str = ".2g") -> None:
+def draw_methods(
+    axes: Axes, columns: Mapping[str, ArrayLike], looks: Looks, *, number: str = ".2g"
+) -> None:
     """Draw a column per method in the order of display, and write its median above.
 
     Baselines and references stand apart behind dotted lines; a dashed line goes through the
-    median of the noise ceiling. ``number`` is the format of the medians.
+    median of a reference, such as the noise ceiling. ``number`` is the format of the medians.
     """
-    names = in_order(columns)
+    names = looks.in_order(columns)
     for position, name in enumerate(names):
-        colour, reference = look(name).colour, name in REFERENCES
-        draw_column(axes, position, columns[name], colour, reference=reference)
+        reference = looks.kind(name) == "reference"
+        draw_column(axes, position, columns[name], looks.look(name).colour, reference=reference)
         middle = median(columns[name])
         text = f"{middle:{number}}".replace("-", "−") if np.isfinite(middle) else "undefined"
         write_above(axes, position, text, "center")
-        if name == "ceiling" and np.isfinite(middle):
+        if reference and np.isfinite(middle):
             axes.axhline(middle, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     for left, (before, after) in enumerate(pairwise(names)):
-        if kind(before) != kind(after):
+        if looks.kind(before) != looks.kind(after):
             axes.axvline(left + 0.5, color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_xticks(range(len(names)), [look(name).label for name in names])
+    axes.set_xticks(range(len(names)), [looks.look(name).label for name in names])
     axes.tick_params(axis="x", length=0)
     write_above(axes, -0.6, "median ", "right", color=MUTED)
 

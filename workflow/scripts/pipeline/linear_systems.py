@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from lcd_core.files import load_tensors, save_tensors
 from simulation.linear_systems import LinearSystem
 
+SYSTEM, EFFECTS = "linear system", "set of effects"
+"""Kinds of files."""
+
 IDENTITY = ["structure", "genes", "percent", "n_perturbed", "system", "sigma"]
 """Columns that say which system a row of a table is about."""
 
@@ -20,9 +23,9 @@ def gene_names(d: int) -> list[str]:
 
 
 def write_system(system: LinearSystem, path: str | Path, metadata: dict[str, Any]) -> None:
-    """Write ``system.safetensors`` and, beside it, the metadata as JSON.
+    """Write a system with its metadata.
 
-    The metadata hold ``samples_per_condition`` and ``sample_seed``: samples are drawn anew where
+    They hold ``samples_per_condition`` and ``sample_seed``: samples are drawn anew where
     they are needed, since those of a large system take most of a gigabyte.
     """
     tensors = {
@@ -31,14 +34,12 @@ def write_system(system: LinearSystem, path: str | Path, metadata: dict[str, Any
         "targets": torch.from_numpy(system.targets),
         "shifts": torch.from_numpy(system.shifts),
     }
-    path = Path(path)
-    save_tensors(path.parent, path.stem, tensors, {**metadata, "sigma": system.sigma})
+    save_tensors(path, SYSTEM, tensors, {**metadata, "sigma": system.sigma})
 
 
 def read_system(path: str | Path) -> tuple[LinearSystem, dict[str, Any]]:
     """System and metadata that :func:`write_system` wrote; an unstable A is refused."""
-    path = Path(path)
-    tensors, metadata = load_tensors(path.parent, path.stem)
+    tensors, metadata = load_tensors(path, SYSTEM)
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     return LinearSystem(**arrays, sigma=metadata["sigma"]), metadata
 

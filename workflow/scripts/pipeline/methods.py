@@ -32,10 +32,20 @@ FOLD_FILES = {
 HELD_OUT_FILES = {"test": "test.h5ad"}
 """The held-out cells, which references alone may see."""
 
-RUN_VALUES = {"n_cells", "keep", "top_genes", "check_cells", "seed", "device", "code", "checkpoint"}
+RUN_VALUES = {
+    "n_cells",
+    "keep",
+    "top_genes",
+    "check_cells",
+    "seed",
+    "device",
+    "code",
+    "checkpoint",
+    "checkpoint_interval",
+}
 """Arguments that are values of the run: cells to predict for each perturbation; whether cells or
-profiles are written; genes and cells of the checks; seed and device of the job; a hash of its code
-and where it may keep a checkpoint."""
+profiles are written; genes and cells of the checks; seed and device of the job; a hash of its
+code; where and how often it keeps a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +147,14 @@ def registry() -> dict[str, Method]:
             check_arguments(method, program)
         found.append(method)
     return {method.name: method for method in sorted(found, key=lambda m: (m.position, m.name))}
+
+
+def method_looks() -> dict[str, dict[str, str]]:
+    """Label, colour and kind of every method, in the order of display."""
+    return {
+        name: {"label": method.label, "colour": method.colour, "kind": method.kind}
+        for name, method in registry().items()
+    }
 
 
 def script_of(method: Method, program: Program) -> Path:

@@ -23,7 +23,7 @@ from pipeline.config.methods import (
     plain_settings,
     validated,
 )
-from pipeline.methods import Method, Program, registry
+from pipeline.methods import Method, Program, method_looks, registry
 
 
 class Variant(NamedTuple):
@@ -297,13 +297,12 @@ class Plan:
 
     def looks(self) -> dict[str, dict[str, str]]:
         """Label, colour and kind of every method, in the order of display."""
-        looks = {
-            name: {"label": method.label, "colour": method.colour, "kind": method.kind}
-            for name, method in self.methods.items()
-        }
         own = {
             name: {"label": given.label or name, "colour": given.colour, "kind": "method"}
             for name, given in self.config.methods.own.items()
         }
-        references = {name: look for name, look in looks.items() if look["kind"] == "reference"}
-        return {n: v for n, v in looks.items() if n not in references} | own | references
+        looks = method_looks()
+        # those of one's own before the last method, as which the model of the figures counts
+        methods = [name for name, look in looks.items() if look["kind"] == "method"]
+        before = list(looks)[: list(looks).index(methods[-1])]
+        return {n: looks[n] for n in before} | own | {n: looks[n] for n in looks if n not in before}

@@ -2,10 +2,8 @@
 
 import pandas as pd
 
-from lcd_core.training import TrainingLog
+from lcd_core.training import COLUMNS, TrainingLog
 from pipeline.tables import write_tsv
-
-COLUMNS = ["step", "loss", "evidence", "learning_rate", "gradient_norm", "seconds"]
 
 
 def write_training_log(log: TrainingLog, path: str) -> None:

@@ -10,12 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from lcd_core.clipr import (
-    default_ridge,
-    estimate_effects,
-    initial_responses,
-)
 from lcd_core.errors import InputError
+from lcd_core.estimators import default_ridge, estimate_effects
+from lcd_core.responses import initial_responses
 from lcd_core.units import LinearUnits
 
 Matrix = NDArray[np.float64]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lcd_core.errors import InputError
+from pipeline.config.checkpoints import Checkpoints
 from pipeline.config.clipr import Clipr
 from pipeline.config.effects import Effects
 from pipeline.config.enrichment import Enrichment
@@ -63,6 +64,7 @@ class Config(Section):
         min_length=1,
     )
     threads: Threads = Field(default_factory=Threads)
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     screen: Screen = Field(default_factory=Screen)
     simulation: Simulation = Field(default_factory=Simulation)
     quality_control: QualityControl = Field(default_factory=QualityControl)

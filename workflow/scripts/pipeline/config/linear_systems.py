@@ -1,7 +1,8 @@
 """Sections `linear_systems` and `linear_drift`."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -9,12 +10,12 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config.drift import Drift
+from lcd_core.settings import DriftSettings, setting
+from pipeline.config.from_settings import section_of
 from pipeline.config.schema import (
     METHODS,
     PIPELINE,
     Section,
-    check_warm_up,
     contradiction,
     distinct,
     key,
@@ -135,22 +136,21 @@ class LinearSystems(Section):
         return self
 
 
-class LinearDrift(Drift):
-    """The drift of the linear systems: keys as in `drift`, with values of its own.
+@dataclass(frozen=True)
+class LinearDriftSettings(DriftSettings):
+    """Those of the drift, and what only linear systems have."""
 
-    It is trained on the states of a system themselves; there is no measurement model.
-    """
+    section = "linear_drift"
 
-    section: ClassVar[str] = "linear_drift"
-
-    scaling: Literal["standard_deviation", "covariance"] = key(
+    scaling: str = setting(
         "covariance",
         "What states are divided by: `standard_deviation` of each gene (published), or the square "
         "root of their whole `covariance`, which makes every direction equally long. Published: "
         "standard_deviation.",
         source=f"{PIPELINE}; {METHODS} (standard_deviation)",
+        choices=("standard_deviation", "covariance"),
     )
-    steps_from_1000_genes: int | None = key(
+    steps_from_1000_genes: int | None = setting(
         None,
         "Optimizer steps for systems of 1,000 genes or more; null: `steps`. Published: 100,000 for "
         "large systems.",
@@ -159,8 +159,16 @@ class LinearDrift(Drift):
         ge=1,
     )
 
-    @model_validator(mode="after")
-    def _warm_up_of_large_systems(self) -> "LinearDrift":
+    def check_together(self) -> None:
+        """Refuse a warm-up that does not end, of large systems too."""
+        super().check_together()
         if self.steps_from_1000_genes is not None:
-            check_warm_up(self.section, self.warmup_steps, self.steps_from_1000_genes)
-        return self
+            self._check_warm_up(self.warmup_steps, self.steps_from_1000_genes)
+
+
+# How many samples a system has is `linear_systems.samples_per_condition`.
+class LinearDrift(section_of(LinearDriftSettings, leave_out=("samples",))):  # type: ignore[misc]
+    """The drift of the linear systems: keys as in `drift`, with values of its own.
+
+    It is trained on the states of a system themselves; there is no measurement model.
+    """

@@ -12,9 +12,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-METHODS = "Lorch et al. 2026, Methods"
-RELEASE = "code released with Lorch et al. 2026"
-PIPELINE = "this pipeline"
+from lcd_core.settings import METHODS as METHODS
+from lcd_core.settings import PIPELINE as PIPELINE
+from lcd_core.settings import RELEASE as RELEASE
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
@@ -111,13 +111,3 @@ class Section(BaseModel):
     @classmethod
     def _numbers_in_text(cls, values: Any) -> Any:
         return with_numbers(cls, values)
-
-
-def check_warm_up(section: str, warmup_steps: int, steps: int) -> None:
-    if warmup_steps >= steps:
-        raise contradiction(
-            f"{section}.warmup_steps",
-            "the warm-up does not end before the last step",
-            f"warmup_steps {warmup_steps}, steps {steps}",
-            f"lower {section}.warmup_steps or raise {section}.steps",
-        )

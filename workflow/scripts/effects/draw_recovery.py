@@ -12,29 +12,13 @@ from matplotlib.ticker import MultipleLocator
 
 from lcd_core.errors import InputError
 from pipeline.figures import BAND, MUTED, new_figure, save, style
-from pipeline.looks import UNKNOWN
+from pipeline.looks import Estimator, estimator, estimators_in_order
 from pipeline.tables import read_tsv
 
 TYPES = {"estimator": str, "pairs": str, "metric": str, "k": "Int64"}
 SEED = re.compile(r"(.*)_seed_\d+")
 CHANCE = "chance"
 
-
-class Estimator(NamedTuple):
-    """How an estimator is drawn; squares know the targets of the perturbations."""
-
-    label: str
-    colour: str
-    marker: str = "o"
-
-
-ESTIMATORS = {
-    "lcd_clipr": Estimator("LCD-CLIPR", "#D55E00"),
-    "inverse_pooled_covariance": Estimator("Inverse pooled covariance", "#0072B2"),
-    "differential_expression": Estimator("Differential expression", "#8C8C8C", "s"),
-    "oriented_differential_expression": Estimator("Oriented diff. expression", "#CC79A7", "s"),
-    "oriented_differential_expression_z": Estimator("Oriented diff. expr., z", "#009E73", "s"),
-}
 SAME_RANKING = {"oriented_differential_expression": "differential_expression"}
 """Estimators that differ from another in signs alone, and so not in the precision."""
 
@@ -96,13 +80,7 @@ def seeds_of(name: str, table: pd.DataFrame) -> list[str]:
 def estimators_in(table: pd.DataFrame) -> list[str]:
     """Estimators in the order of display, single seeds and chance left out."""
     names = [name for name in pd.unique(table["estimator"]) if not SEED.fullmatch(name)]
-    order = {name: position for position, name in enumerate(ESTIMATORS)}
-    return sorted(set(names) - {CHANCE}, key=lambda name: (order.get(name, len(order)), name))
-
-
-def look(name: str) -> Estimator:
-    """Look of an estimator; one without a look of its own is grey under its name."""
-    return ESTIMATORS.get(name, Estimator(name.replace("_", " "), UNKNOWN))
+    return estimators_in_order(set(names) - {CHANCE})
 
 
 def draw_recovery(scores: pd.DataFrame, curves: pd.DataFrame) -> Figure:
@@ -117,7 +95,7 @@ def draw_recovery(scores: pd.DataFrame, curves: pd.DataFrame) -> Figure:
         axes.set_title(title)
     grid[0].set_ylabel("Precision")
     top.legend(
-        handles=[handle(look(name)) for name in names if name not in SAME_RANKING]
+        handles=[handle(estimator(name)) for name in names if name not in SAME_RANKING]
         + [Line2D([], [], color=MUTED, linestyle=(0, (4, 3)), label="Chance")],
         loc="outside upper center",
         ncols=3,
@@ -139,7 +117,7 @@ def draw_precision(axes: Axes, rows: pd.DataFrame) -> None:
     for name in reversed(estimators_in(rows)):  # the first on top
         if name in SAME_RANKING:
             continue
-        colour = look(name).colour
+        colour = estimator(name).colour
         for seed in seeds_of(name, rows):
             own = rows[rows["estimator"] == seed]
             axes.plot(
@@ -159,7 +137,7 @@ def draw_precision(axes: Axes, rows: pd.DataFrame) -> None:
 def draw_scores(axes: Axes, rows: pd.DataFrame, names: list[str], panel: Panel) -> None:
     """Draw one row of markers per estimator, the first on top."""
     for position, name in enumerate(names):
-        own = look(name)
+        own = estimator(name)
         for metric, face in ((panel.hollow, "white"), (panel.filled, own.colour)):
             values = rows[rows["metric"] == metric].set_index("estimator")["value"]
             axes.plot(
@@ -175,7 +153,7 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, names: list[str], panel: Panel) 
         if position % 2 == 0:
             axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     axes.axvline(panel.chance, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes.set_yticks(range(len(names)), [look(name).label for name in names])
+    axes.set_yticks(range(len(names)), [estimator(name).label for name in names])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(right=1.03)

@@ -1,21 +1,20 @@
-"""Figures of the fits: training, priors against observed counts, states, and reproduction."""
+"""Figures of how well priors and diffusions reproduce what they were trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.figures import (
     BAND,
+    FOLDS_LABELLED,
     INK,
     MUTED,
     draw_column,
@@ -27,29 +26,58 @@ from pipeline.figures import (
     style,
     thinned,
 )
-from pipeline.looks import REFERENCES, flat_label, look
+from pipeline.looks import Looks, looks_of
 from pipeline.tables import read_tsv
 
 SOURCES = ["control", "prior", "lcd", "halves"]
 DISTANCES = {"mmd_top_de": "MMD, top DE genes", "mmd_all": "MMD, all genes"}
-RECORDS = {
-    "loss": "Loss",
-    "evidence": "Log evidence\n[nats per cell]",
-    "gradient_norm": "Gradient norm\nbefore clipping",
-    "learning_rate": "Learning rate",
-}
-SETTLED = 0.1
-"""Share of the steps after which the axes of a training curve are fitted to it."""
-POINTS = 200
-"""Points of a training curve; of more the lines of several folds could not be told apart."""
-FOLD_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222"]
 DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
-FOLDS_LABELLED = 20
 LINEAR_STATES = 15
 """Standardised states beyond which their axis becomes logarithmic."""
 
 
-def draw_training_conditions(tables: dict[str, pd.DataFrame]) -> Figure:
+def main(
+    *,
+    tables: Sequence[str],
+    genes: Sequence[str],
+    states: Sequence[str],
+    training_conditions: str,
+    predictive_check: str,
+    standardised_states: str,
+    folds: Sequence[str],
+    looks: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw the checks of the fits of all folds (SVG).
+
+    Parameters
+    ----------
+    tables, genes, states
+        Checks of the fits, in the order of ``folds``.
+    training_conditions, predictive_check, standardised_states
+        The SVG files to write.
+    folds
+        Names of the folds.
+    looks
+        Label, colour and kind of every method.
+    """
+
+    def read(paths: Sequence[str], **options: object) -> dict[str, pd.DataFrame]:
+        names = {"perturbation": str, "gene": str, "source": str}
+        return {
+            fold: read_tsv(path, dtype=names, **options)
+            for fold, path in zip(folds, paths, strict=True)
+        }
+
+    shown = looks_of(looks)
+    with style():
+        save(draw_training_conditions(read(tables), shown), training_conditions)
+        # The largest table, of all genes in all conditions: its names are not needed.
+        pairs = read(genes, usecols=lambda name: name.startswith(("observed_", "generated_")))
+        save(draw_predictive_check(list(pairs.values())), predictive_check)
+        save(draw_states(read(states), shown), standardised_states)
+
+
+def draw_training_conditions(tables: dict[str, pd.DataFrame], looks: Looks) -> Figure:
     """Distance of reproduced to observed training conditions, a group of columns per fold."""
     merged = pd.concat([table.assign(fold=fold) for fold, table in tables.items()])
     metrics = [name for name in DISTANCES if name in set(merged["metric"])]
@@ -59,12 +87,12 @@ def draw_training_conditions(tables: dict[str, pd.DataFrame]) -> Figure:
     figure = new_figure(0.6 + 2.2 * len(metrics))
     grid = figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]
     for axes, metric in zip(grid, metrics, strict=True):
-        draw_sources(axes, merged[merged["metric"] == metric], list(tables), sources)
+        draw_sources(axes, merged[merged["metric"] == metric], list(tables), sources, looks)
         axes.set_ylabel(DISTANCES[metric])
     grid[-1].set_xticks(range(len(tables)), thinned(list(tables), FOLDS_LABELLED))
     grid[-1].set_xlabel("Fold")
     figure.legend(
-        handles=[Patch(facecolor=look(s).colour, label=flat_label(s)) for s in sources],
+        handles=[Patch(facecolor=looks.look(s).colour, label=looks.flat_label(s)) for s in sources],
         loc="outside upper center",
         ncols=len(sources),
     )
@@ -72,7 +100,11 @@ def draw_training_conditions(tables: dict[str, pd.DataFrame]) -> Figure:
 
 
 def draw_sources(
-    axes: Axes, rows: pd.DataFrame, folds: Sequence[str], sources: Sequence[str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    folds: Sequence[str],
+    sources: Sequence[str],
+    looks: Looks,
 ) -> None:
     """Draw the groups of columns of one metric."""
     step = 0.84 / len(sources)
@@ -84,17 +116,18 @@ def draw_sources(
                 axes,
                 group + (index - (len(sources) - 1) / 2) * step,
                 columns.get((fold, source), []),
-                look(source).colour,
+                looks.look(source).colour,
                 width=0.8 * step,
-                reference=source in REFERENCES,
+                reference=looks.kind(source) == "reference",
             )
         if group:
             axes.axvline(group - 0.5, color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlim(-0.5, len(folds) - 0.5)
     axes.tick_params(axis="x", length=0)
-    scale_distances(
-        axes, {str(source): own.to_numpy(float) for source, own in rows.groupby("source")["value"]}
-    )
+    by_source = {
+        str(source): own.to_numpy(float) for source, own in rows.groupby("source")["value"]
+    }
+    scale_distances(axes, by_source, looks)
 
 
 def draw_predictive_check(tables: Sequence[pd.DataFrame]) -> Figure:
@@ -179,82 +212,7 @@ def name_axes(axes: Axes, title: str) -> None:
     axes.set_ylabel("Generated by prior")
 
 
-def draw_curves(priors: dict[str, pd.DataFrame], drifts: dict[str, pd.DataFrame]) -> Figure:
-    """Records of training, a row per quantity and a column per fit, a line per fold."""
-    figure = new_figure(5.6)
-    grid = figure.subplots(len(RECORDS), 2, sharex="col")
-    colours = fold_colours(list(priors))
-    for column, (title, logs) in enumerate({"Priors": priors, "Drift": drifts}.items()):
-        for row, (field, label) in enumerate(RECORDS.items()):
-            axes = grid[row, column]
-            if all(field not in log for log in logs.values()):
-                axes.text(
-                    0.5, 0.5, f"no {field}: the drift's loss\nis a score-matching error",
-                    transform=axes.transAxes, ha="center", va="center", color=MUTED,
-                )  # fmt: skip
-                axes.spines[:].set_visible(False)
-                axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
-                continue
-            draw_record(axes, logs, field, colours)
-            axes.set_ylabel(label)
-        grid[0, column].set_title(title)
-        grid[-1, column].set_xlabel("Optimizer step")
-    figure.align_ylabels()
-    labelled = [name for name in thinned(list(priors), FOLDS_LABELLED) if name]
-    figure.legend(
-        handles=[Line2D([], [], color=colours[name], label=f"fold {name}") for name in labelled],
-        loc="outside upper center",
-        ncols=-(-len(labelled) // -(-len(labelled) // 8)),  # rows of equal length, at most 8
-    )
-    return figure
-
-
-def draw_record(
-    axes: Axes, logs: dict[str, pd.DataFrame], field: str, colours: dict[str, str]
-) -> None:
-    """Draw one quantity of all folds; the limits are those of the settled part of the curves."""
-    settled = []
-    for fold, log in ((fold, condensed(log)) for fold, log in logs.items()):
-        axes.plot(log["step"], log[field], color=colours[fold], linewidth=0.9, alpha=0.85)
-        settled.append(log.loc[log["step"] >= SETTLED * log["step"].max(), field])
-    values = pd.concat(settled).to_numpy(float)
-    finite = values[np.isfinite(values)]
-    if field == "gradient_norm" and len(finite) and finite.min() > 0:
-        axes.set_yscale("log")
-        axes.set_ylim(finite.min() / 1.5, finite.max() * 1.5)
-        axes.yaxis.set_major_locator(LogLocator(numticks=5))
-        for decades, digits in (
-            (30, [1, 3]),
-            (5, [1, 2, 5]),
-        ):  # label within decades if they are few
-            if finite.max() / finite.min() < decades:
-                axes.yaxis.set_major_locator(LogLocator(subs=digits, numticks=6))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_locator(NullLocator())
-    else:
-        axes.set_ylim(limits_of({field: values}, margin=0.08))
-        axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
-def condensed(log: pd.DataFrame) -> pd.DataFrame:
-    """Average consecutive rows so that at most :data:`POINTS` remain, each at its last step."""
-    n = len(log)
-    groups = log.groupby(np.arange(n) * min(n, POINTS) // n)
-    return groups.mean().assign(step=groups["step"].last())
-
-
-def fold_colours(folds: Sequence[str]) -> dict[str, str]:
-    """One colour per fold; where they are many, shades in their order."""
-    if len(folds) <= len(FOLD_COLOURS):
-        return dict(zip(folds, FOLD_COLOURS, strict=False))
-    shades = colormaps["viridis"](np.linspace(0, 0.9, len(folds)))
-    return {fold: to_hex(shade) for fold, shade in zip(folds, shades, strict=True)}
-
-
-def draw_states(tables: dict[str, pd.DataFrame]) -> Figure:
+def draw_states(tables: dict[str, pd.DataFrame], looks: Looks) -> Figure:
     """Quantile ranges of standardised states, gene by gene, of prior and diffusion."""
     figure = new_figure(4.2)
     grid = figure.subplots(2, 1, sharex=True, sharey=True)
@@ -263,7 +221,7 @@ def draw_states(tables: dict[str, pd.DataFrame]) -> Figure:
         by_source = {str(source): own.set_index("gene") for source, own in table.groupby("source")}
         genes = by_source["prior"]["q50"].sort_values(kind="stable").index
         for axes, source in zip(grid, ("prior", "lcd"), strict=True):
-            draw_ranges(axes, by_source[source].loc[genes], start, look(source).colour)
+            draw_ranges(axes, by_source[source].loc[genes], start, looks.look(source).colour)
         starts.append(start)
         start += len(genes)
     for axes, source in zip(grid, ("prior", "lcd"), strict=True):
@@ -311,49 +269,6 @@ def draw_ranges(axes: Axes, quantiles: pd.DataFrame, start: int, colour: str) ->
             rasterized=len(quantiles) > 500,
         )
     axes.stairs(quantiles["q50"], edges, baseline=None, color=INK, linewidth=0.8)
-
-
-def main(
-    *,
-    prior_logs: Sequence[str],
-    drift_logs: Sequence[str],
-    tables: Sequence[str],
-    genes: Sequence[str],
-    states: Sequence[str],
-    training_conditions: str,
-    predictive_check: str,
-    training_curves: str,
-    standardised_states: str,
-    folds: Sequence[str],
-) -> None:
-    """Draw the figures of the fits of all folds.
-
-    Parameters
-    ----------
-    prior_logs, drift_logs
-        Training tables, in the order of ``folds``.
-    tables, genes, states
-        Checks of the fits, in the order of ``folds``.
-    training_conditions, predictive_check, training_curves, standardised_states
-        The SVG files to write.
-    folds
-        Names of the folds.
-    """
-
-    def read(paths: Sequence[str], **options: object) -> dict[str, pd.DataFrame]:
-        names = {"perturbation": str, "gene": str, "source": str}
-        return {
-            fold: read_tsv(path, dtype=names, **options)
-            for fold, path in zip(folds, paths, strict=True)
-        }
-
-    with style():
-        save(draw_training_conditions(read(tables)), training_conditions)
-        # The largest table, of all genes in all conditions: its names are not needed.
-        pairs = read(genes, usecols=lambda name: name.startswith(("observed_", "generated_")))
-        save(draw_predictive_check(list(pairs.values())), predictive_check)
-        save(draw_curves(read(prior_logs), read(drift_logs)), training_curves)
-        save(draw_states(read(states)), standardised_states)
 
 
 if __name__ == "__main__":
