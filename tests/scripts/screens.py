@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from pipeline.screen import write_h5ad
+from pipeline.differential_expression import differential_expression, tidy
+from pipeline.screen import CONTROL, read_screen, write_h5ad
+from pipeline.tables import write_tsv
 
 LABELS = ("control", "A", "B", "C", "A+B", "A+C", "B+C")
 
@@ -83,3 +85,14 @@ def shared_data(name: str) -> str:
     if not (folder / name).exists():
         pytest.skip(f"{folder / name} is not there; LCD_SHARED_DATA names the folder")
     return str(folder / name)
+
+
+def write_tests(screen: str | Path, table: str | Path, *others: str | Path) -> None:
+    """Write the tests of a screen's perturbations as the data of a fold have them.
+
+    Of more than one screen, the tests of the last against the control cells of the first.
+    """
+    cells = read_screen(screen)
+    for other in others:
+        cells = ad.concat([cells[cells.obs["perturbation"] == CONTROL], read_screen(other)])
+    write_tsv(tidy(differential_expression(cells, n_threads=1)), table)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from benchmark import aggregate_metrics, compute_metrics, draw_expression, draw_metrics
+from benchmark import aggregate_metrics, draw_expression, draw_metrics
 from evaluation.metrics import METRICS
 from lcd_core.errors import InputError
 from methods.lcd import check_fits, draw_fit_checks, draw_training_curves
@@ -29,6 +29,7 @@ from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.drawings import overlapping, texts
 from tests.scripts.metrics_fixture import METHODS, metrics_table
 from tests.scripts.predictions_fixture import HELD_OUT, TRAINED, write_fold
+from tests.scripts.screens import write_tests
 
 ROOT = Path(__file__).parents[2]
 LOOKS = looks_of(method_looks())
@@ -62,7 +63,7 @@ def checks(rng, genes, conditions):
     )
     rates = rng.lognormal(-1, 3, len(genes))
     tables = [
-        check_fits.gene_table(name, genes, rng.poisson(rates, (60, len(genes))), generated)
+        check_fits.genes_of(name, genes, rng.poisson(rates, (60, len(genes))), generated)
         for name in conditions
         for generated in [rng.poisson(rates, (80, len(genes)))]
     ]
@@ -83,9 +84,7 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
         own = folder / "folds" / fold
         own.mkdir(parents=True)
         inputs = write_fold(own, trained, held_out)
-        importlib.import_module("benchmark.test_differential_expression").main(
-            train=inputs.train, test=inputs.test, table=str(own / "test_de.tsv")
-        )
+        write_tests(inputs.train, own / "test_differential_expression.tsv", inputs.test)
         for method in [m for m in ("salt", "lcd") if m in methods]:
             # The cells of a fitted model are stood in for by those of another method.
             importlib.import_module(
@@ -95,6 +94,7 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
                 test_perturbations=inputs.test_perturbations,
                 prediction=str(own / "predictions" / f"{method}.h5ad"),
                 n_cells=20,
+                keep="cells",
                 seed=1,
             )
         rng = np.random.default_rng(int(fold))
@@ -112,6 +112,8 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
         metrics=str(folder / "benchmark" / "metrics.tsv"),
         summary=str(folder / "benchmark" / "summary.tsv"),
         win_rates=str(folder / "benchmark" / "win_rates.tsv"),
+        folds=folds,
+        reference="lcd",
     )
     return folds
 
@@ -138,7 +140,7 @@ def draw_all(results, folds, out, methods=METHODS, top_genes=4):
     draw_expression.main(
         train=of_folds("train.h5ad"),
         test=of_folds("test.h5ad"),
-        differential_expression=of_folds("test_de.tsv"),
+        differential_expression=of_folds("test_differential_expression.tsv"),
         predictions=[
             str(results / "folds" / fold / "predictions" / f"{method}.h5ad")
             for fold in folds
@@ -255,7 +257,7 @@ def test_expression_shows_the_chosen_perturbation_targets_first(run):
     fold, name = draw_expression.choose_perturbation(table, "lcd")
     shown = texts(paths["expression"])
     assert f"{name} (fold {fold})" in shown
-    tests = read_tsv(results / "folds" / fold / "test_de.tsv")
+    tests = read_tsv(results / "folds" / fold / "test_differential_expression.tsv")
     own = tests[tests["perturbation"] == name].sort_values("rank")["gene"].tolist()
     assert [text for text in shown if text in own] == own[:4]
     assert {"Control cells", "SALT", "LCD", "Observed"} <= set(shown)
@@ -401,4 +403,3 @@ def test_the_registry_and_the_evaluation_agree_on_what_is_drawn():
     assert {draw_metrics.DISTANCE, "rmse_top_de", "pearson_mean"} <= set(METRICS)
     assert draw_expression.DISTANCE == draw_metrics.DISTANCE
     assert set(draw_fit_checks.DISTANCES) == set(check_fits.METRICS)
-    assert compute_metrics.LAYER == draw_expression.LAYER

@@ -69,7 +69,9 @@ def tables(tmp_path):
     write_tsv(metrics_table({"1": ["A+B", "A+C"], "2": ["B+C"]}), tmp_path / "1.tsv")
     names = ("metrics", "summary", "win_rates")
     paths = {name: str(tmp_path / f"{name}.tsv") for name in names}
-    aggregate_metrics.main(tables=[str(tmp_path / "1.tsv")], **paths)
+    aggregate_metrics.main(
+        tables=[str(tmp_path / "1.tsv")], **paths, folds=["1", "2"], reference="lcd"
+    )
     return {name: paths[name] for name in names[1:]}
 
 

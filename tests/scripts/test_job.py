@@ -46,21 +46,23 @@ def test_tables_round_trip(tmp_path):
     assert again["value"].isna().tolist() == [False, True]
 
 
-def test_seeds_depend_on_every_label_and_its_place():
+def test_seeds_depend_on_every_label_and_its_name():
     seeds = {
-        derive_seed(1, "a", "b"),
-        derive_seed(2, "a", "b"),
-        derive_seed(1, "b", "a"),
-        derive_seed(1, "ab"),
-        derive_seed(1, "a", "b", ""),
+        derive_seed(1, fold="a", purpose="b"),
+        derive_seed(2, fold="a", purpose="b"),
+        derive_seed(1, fold="b", purpose="a"),
+        derive_seed(1, fold="ab"),
+        derive_seed(1, method="ab"),
+        derive_seed(1, fold="a", purpose="b", seed=1),
     }
-    assert len(seeds) == 5
+    assert len(seeds) == 6
     assert all(0 <= seed < 2**31 for seed in seeds)
-    # Fixed by the definition (blake2b of "1" US "a"), so that results stay reproducible.
+    assert derive_seed(1, purpose="b", fold="a") == derive_seed(1, fold="a", purpose="b")
+    # Fixed by the definition (blake2b of "1" US "fold=a"), so that results stay reproducible.
     import hashlib
 
-    digest = hashlib.blake2b(b"1\x1fa", digest_size=4).digest()
-    assert derive_seed(1, "a") == int.from_bytes(digest, "big") >> 1
+    digest = hashlib.blake2b(b"1\x1ffold=a", digest_size=4).digest()
+    assert derive_seed(1, fold="a") == int.from_bytes(digest, "big") >> 1
 
 
 def test_environment_of_jobs(monkeypatch):

@@ -9,7 +9,6 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from benchmark import aggregate_metrics, compute_metrics
-from benchmark import test_differential_expression as differential_expression
 from evaluation.metrics import METRICS, maximum_mean_discrepancy
 from lcd_core.errors import InputError
 from pipeline.differential_expression import ranked
@@ -17,6 +16,7 @@ from pipeline.predictions import read_prediction
 from pipeline.screen import CONTROL, read_screen
 from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, write_fold
+from tests.scripts.screens import write_tests
 
 
 def lognorm_loops(counts):
@@ -36,7 +36,7 @@ def fold(tmp_path_factory):
 @pytest.fixture(scope="module")
 def de_table(fold, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("de") / "test_de.tsv")
-    differential_expression.main(train=fold.train, test=fold.test, table=path)
+    write_tests(fold.train, path, fold.test)
     return path
 
 
@@ -52,6 +52,7 @@ def predictions(fold, tmp_path_factory):
             test_perturbations=fold.test_perturbations,
             prediction=paths[method],
             n_cells=25,
+            keep="cells",
             seed=5,
             **extra,
         )
@@ -70,8 +71,9 @@ def evaluate(fold, de_table, prediction, table, **changes):
     compute_metrics.main(
         train=fold.train,
         test=fold.test,
+        test_perturbations=fold.test_perturbations,
         prediction=prediction,
-        differential_expression=de_table,
+        test_differential_expression=de_table,
         metrics_table=str(table),
         **(settings | changes),
     )
@@ -134,8 +136,8 @@ def test_metrics_equal_their_definitions(fold, de_table, predictions, tmp_path):
     training = np.mean([expression(fold.train, name).mean(0) for name in trained], axis=0)
     predicted = read_prediction(predictions["salt"], GENES, HELD_OUT)
     for name in HELD_OUT:
-        x = predicted.layers["lognorm"][(predicted.obs["perturbation"] == name).to_numpy()]
-        x, y = x.astype(float), expression(fold.test, name)
+        x = predicted.lognorm(predicted.rows(name)).astype(float)
+        y = expression(fold.test, name)
         own = de[de["perturbation"] == name].sort_values("rank")
         top = [GENES.index(gene) for gene in own["gene"][:4]]
         mx, my = x.mean(0), y.mean(0)
@@ -156,9 +158,9 @@ def test_observed_cells_in_the_prediction_are_left_out(fold, de_table, predictio
     assert set(table["n_observed"]) == {15}
     predicted = read_prediction(predictions["ceiling"], GENES, HELD_OUT)
     observed = read_screen(fold.test)
-    rest = observed[~observed.obs_names.isin(predicted.obs_names)]
+    rest = observed[~observed.obs_names.isin(predicted.names)]
     for name in HELD_OUT:
-        x = lognorm_loops(predicted.X[(predicted.obs["perturbation"] == name).to_numpy()])
+        x = lognorm_loops(predicted.matrix[predicted.rows(name)])
         y = lognorm_loops(rest.X[(rest.obs["perturbation"] == name).to_numpy()])
         own = table[(table["perturbation"] == name) & (table["metric"] == "mmd_all")]
         assert own["value"].item() == pytest.approx(maximum_mean_discrepancy(x, y), rel=1e-4)
@@ -212,7 +214,8 @@ def write_values(path, fold, method, metric, values):
 def aggregate(tables, folder, **kwargs):
     folder.mkdir(exist_ok=True)
     paths = {name: str(folder / f"{name}.tsv") for name in ("metrics", "summary", "win_rates")}
-    aggregate_metrics.main(tables=tables, **paths, **kwargs)
+    defaults = {"folds": ["1", "2", "10"], "reference": "lcd"}
+    aggregate_metrics.main(tables=tables, **paths, **(defaults | kwargs))
     return {
         name: read_tsv(path, dtype={"fold": str} if name == "metrics" else None)
         for name, path in paths.items()
@@ -308,7 +311,7 @@ def test_order_of_the_tables_does_not_matter(two_methods, tmp_path):
 
 def test_what_aggregation_refuses(two_methods, tmp_path):
     with pytest.raises(InputError, match=r"(?s)no values of 'peper'.*lcd, salt"):
-        aggregate(two_methods, tmp_path / "out", reference_method="peper")
+        aggregate(two_methods, tmp_path / "out", reference="peper")
     with pytest.raises(InputError, match=r"(?s)occurs twice.*2 / P0 / lcd / mmd_all"):
         aggregate([*two_methods, two_methods[0]], tmp_path / "out")
     odd = write_values(tmp_path / "odd.tsv", "1", "lcd", "typo", {"P0": 1.0})
@@ -327,7 +330,7 @@ def test_the_chain_ranks_methods_as_it_should(fold, de_table, predictions, tmp_p
         table = tmp_path / f"{method}.tsv"
         evaluate(fold, de_table, path, table, method=method)
         tables.append(str(table))
-    summary = aggregate(tables, tmp_path / "out", reference_method="salt")["summary"]
+    summary = aggregate(tables, tmp_path / "out", reference="salt")["summary"]
     for metric in ("mmd_top_de", "rmse_top_de", "energy_distance_all", "wasserstein1_top_de"):
         median = summary[summary["metric"] == metric].set_index("method")["median"]
         assert median["ceiling"] < median["salt"] < median["control"]

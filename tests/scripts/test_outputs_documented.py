@@ -11,12 +11,10 @@ import yaml
 from safetensors import safe_open
 
 from benchmark import aggregate_metrics, compute_metrics
-from benchmark import test_differential_expression as test_de
 from effects import (
     assemble_held_out_effects,
     choose_held_out_causes,
     combine_effects,
-    differential_expression,
     enrich_modules,
     estimate_effects,
     export_effects,
@@ -40,11 +38,23 @@ from pipeline.config.config import Clipr, load_config
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
-from screen import filter_screen, import_screen, simulate_screen
+from screen import differential_expression, filter_screen, import_screen, simulate_screen
+from tuning import choose_settings, collect_winners, write_settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
-SAMPLER = {"step_size": 1.0, "steps_per_level": 1}
+SETTINGS = {
+    "prior": {
+        "hidden": 4, "output_hidden": 4, "blocks": 1, "output_blocks": 1, "steps": 2,
+        "warmup_steps": 0, "batch_cells": 4, "monte_carlo_states": 4, "latent_dimensions": 4,
+    },
+    "states": {"transform": "log_rate"},
+    "drift": {
+        "hidden": 4, "embedding_dimensions": 2, "time_dimensions": 2, "noise_levels": 3,
+        "samples": 10, "steps": 2, "batch_states": 8,
+    },
+    "sampling": {"preset": "custom", "step_size": 1.0, "steps_per_level": 1},
+}  # fmt: skip
 
 
 def sections() -> dict[str, str]:
@@ -113,19 +123,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_folds.main(
         conditions=at("screen/conditions.tsv"),
         folds=at("folds/folds.tsv"),
-        n_folds=1,
+        names=["1"],
+        tuning_name="tuning",
         tuning_doubles=0,
         unmeasured_singles="test",
         max_test_doubles=2,
         seed=1,
     )
-    train, test = at("train.h5ad", fold), at("test.h5ad", fold)
-    names = at("test_perturbations.txt", fold)
+    tests = at("screen/differential_expression.h5ad")
+    differential_expression.main(screen=at("screen/filtered.h5ad"), tests=tests, n_threads=1)
+    data = fold / "data"
+    train, test = at("train.h5ad", data), at("test.h5ad", data)
+    names, held_out = (
+        at("test_perturbations.txt", data),
+        at("test_differential_expression.tsv", data),
+    )
     select_genes.main(
         screen=at("screen/filtered.h5ad"),
+        tests=tests,
         folds=at("folds/folds.tsv"),
-        genes=at("genes.tsv", fold),
-        markers=at("markers.tsv", fold),
+        genes=at("genes.tsv", data),
+        markers=at("markers.tsv", data),
+        differential_expression=at("differential_expression.tsv", data),
+        test_differential_expression=held_out,
         train=train,
         test=test,
         test_perturbations=names,
@@ -133,81 +153,57 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_genes=12,
         markers_per_perturbation=2,
     )
-    test_de.main(train=train, test=test, table=at("test_de.tsv", fold))
 
-    prior, model = at("prior/prior.safetensors", fold), at("model/model.safetensors", fold)
-    size = {"hidden": 4, "output_hidden": 4, "blocks": 1, "output_blocks": 1, "steps": 2}
-    fit_prior.main(
-        train=train,
-        prior=prior,
-        training_log=at("prior/log.tsv", fold),
-        settings=size
-        | {"warmup_steps": 0, "batch_cells": 4, "monte_carlo_states": 4, "latent_dimensions": 4},
-        seed=1,
-        device="cpu",
-        checkpoint=at("prior/checkpoint", fold),
-        checkpoint_interval=300.0,
-        code="",
-    )
+    lcd = fold / "lcd" / "default"
+    settings = at("settings/lcd/default/fit_prior.json")
+    write_settings.main(settings=settings, values=SETTINGS)
+    prior, model = at("prior/prior.safetensors", lcd), at("model/model.safetensors", lcd)
+    job = {"seed": 1, "device": "cpu"}
+    unsaved = {"checkpoint": str(root / "checkpoint"), "checkpoint_interval": 1e9, "code": ""}
+    log = at("prior/log.tsv", lcd)
+    fit_prior.main(train=train, settings=settings, prior=prior, training_log=log, **job, **unsaved)
     fit_drift.main(
         prior=prior,
         test_perturbations=names,
+        settings=settings,
         model=model,
-        training_log=at("model/log.tsv", fold),
-        settings={
-            "hidden": 4,
-            "embedding_dimensions": 2,
-            "time_dimensions": 2,
-            "noise_levels": 3,
-            "samples": 10,
-            "steps": 2,
-            "batch_states": 8,
-        },
-        states={
-            "transform": "log_rate",
-            "pseudocount": 0.1,
-            "scaling": "standard_deviation",
-            "shrinkage": 0.0,
-        },
-        seed=1,
-        device="cpu",
-        checkpoint=at("model/checkpoint", fold),
-        checkpoint_interval=300.0,
-        code="",
+        training_log=at("model/log.tsv", lcd),
+        **job,
+        **unsaved,
     )
     check_fits.main(
         train=train,
+        differential_expression=at("differential_expression.tsv", data),
         prior=prior,
         model=model,
-        table=at("checks/training_conditions.tsv", fold),
-        genes=at("checks/genes.tsv", fold),
-        states=at("checks/states.tsv", fold),
-        n_cells=4,
+        settings=settings,
+        table=at("checks/training_conditions.tsv", lcd),
+        gene_table=at("checks/genes.tsv", lcd),
+        state_table=at("checks/states.tsv", lcd),
+        check_cells=4,
         top_genes=3,
-        sampler=SAMPLER,
-        seed=1,
-        device="cpu",
+        **job,
     )
 
-    predictions = {name: at(f"predictions/{name}.h5ad", fold) for name in ("lcd", "salt")}
-    ceiling = at("predictions/ceiling.h5ad", fold)
     rest = {"test_perturbations": names, "n_cells": 4, "seed": 1}
-    predict_salt.main(train=train, prediction=predictions["salt"], **rest)
-    predict_ceiling.main(train=train, test=test, prediction=ceiling, **rest)
+    for variant, keep in (("default", "cells"), ("profiles", "profiles")):
+        prediction = at("prediction.h5ad", fold / "salt" / variant)
+        predict_salt.main(train=train, prediction=prediction, keep=keep, **rest)
+    ceiling = at("prediction.h5ad", fold / "ceiling" / "default")
+    predict_ceiling.main(train=train, test=test, prediction=ceiling, keep="cells", **rest)
+    prediction = at("prediction.h5ad", lcd)
     predict_lcd.main(
-        model=model,
-        prediction=predictions["lcd"],
-        sampler=SAMPLER,
-        device="cpu",
-        **rest,
+        model=model, settings=settings, prediction=prediction, keep="cells", device="cpu", **rest
     )
-    for method, prediction in predictions.items():
+    for method in ("lcd", "salt"):
+        own = fold / method / "default"
         compute_metrics.main(
             train=train,
             test=test,
-            prediction=prediction,
-            differential_expression=at("test_de.tsv", fold),
-            metrics_table=at(f"metrics/{method}.tsv", fold),
+            test_perturbations=names,
+            prediction=at("prediction.h5ad", own),
+            test_differential_expression=held_out,
+            metrics_table=at("metrics.tsv", own),
             metrics=["mmd_top_de"],
             top_genes=3,
             max_cells=None,
@@ -215,12 +211,25 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fold="1",
             seed=1,
         )
+    tables = [at("metrics.tsv", fold / method / "default") for method in ("lcd", "salt")]
     aggregate_metrics.main(
-        tables=[at(f"metrics/{method}.tsv", fold) for method in predictions],
+        tables=tables,
         metrics=at("benchmark/metrics.tsv"),
         summary=at("benchmark/summary.tsv"),
         win_rates=at("benchmark/win_rates.tsv"),
+        folds=["1"],
+        reference="lcd",
     )
+    choose_settings.main(
+        metrics_tables=tables[:1],
+        points=[{"drift.steps": 2}],
+        values=[SETTINGS],
+        metric="mmd_top_de",
+        method="lcd",
+        ranking=at("tuning/lcd.tsv"),
+        winner=at("tuning/lcd.json"),
+    )
+    collect_winners.main(rankings=[at("tuning/lcd.tsv")], winners=at("tuning/winners.tsv"))
     write_effects(root, train, model)
     write_linear_system(root / "linear_systems", "erdos_renyi_d6_p50_s1")
     return root
@@ -233,15 +242,15 @@ def write_effects(root: Path, train: str, model: str) -> None:
         (root / below / name).parent.mkdir(parents=True, exist_ok=True)
         return str(root / below / name)
 
-    de, ensemble = at("differential_expression.tsv"), at("ensemble.h5ad")
-    differential_expression.main(screen=train, table=de)
-    fit = at("fits/1/effects.h5ad")
+    ensemble = at("ensemble.h5ad")
+    de = at("differential_expression.tsv", "folds/1/data")
+    fit = at("effects.h5ad", "folds/1/lcd/default/effects")
     estimate_effects.main(
         train=train,
         model=model,
         effects=fit,
-        responses=at("fits/1/responses.h5ad"),
-        table=at("fits/1/responses.tsv"),
+        responses=at("responses.h5ad", "folds/1/lcd/default/effects"),
+        table=at("responses.tsv", "folds/1/lcd/default/effects"),
         clipr=Clipr(exclude_unconverged=False).model_dump(),
         device="cpu",
     )
@@ -271,12 +280,12 @@ def write_effects(root: Path, train: str, model: str) -> None:
         k=5,
     )
     causes, held_out = at("held_out/causes.tsv"), at("held_out/effects.h5ad")
-    choose_held_out_causes.main(effects=ensemble, causes=causes, k=20, n_folds=1, seed=1)
+    choose_held_out_causes.main(effects=ensemble, causes=causes, k=20, folds=["1"], seed=1)
     unseen = read_effects(fit)
     unseen.obs["perturbed"] = False
     write_h5ad(unseen, root / "unseen.h5ad")
     assemble_held_out_effects.main(
-        causes=causes, fits=[str(root / "unseen.h5ad")], effects=held_out
+        causes=causes, fits=[str(root / "unseen.h5ad")], effects=held_out, folds=["1"]
     )
     (root / "unseen.h5ad").unlink()
     for matrix, folder in ((ensemble, "effects"), (held_out, "effects/held_out")):
@@ -366,12 +375,16 @@ def write_linear_system(folder: Path, system: str) -> None:
 def section_of(path: Path, results: Path) -> str:
     """Text on a file of the run; its fold, method and linear system are wildcards there."""
     name = path.relative_to(results).as_posix().replace("folds/1/", "folds/<fold>/")
-    name = name.replace("fits/1/", "fits/<fold>/")
     system = "<structure>_d<genes>_p<percent>_s<system>/"
     name = name.replace("erdos_renyi_d6_p50_s1/", system)
-    name = re.sub(r"(predictions|metrics)/\w+\.(h5ad|tsv)", r"\1/<method>.\2", name)
+    name = re.sub("(?<=<fold>/lcd/)(default|effects)/", "<variant>/", name)
+    name = re.sub(
+        r"<fold>/\w+/\S+/(prediction.h5ad|metrics.tsv)", r"<fold>/<method>/<variant>/\1", name
+    )
+    name = re.sub(r"settings/\w+/\w+/\w+", "settings/<method>/<variant>/<program>", name)
+    name = re.sub(r"tuning/lcd\.", "tuning/<method>.", name)
     if system + "model." in name or system + "log." in name:
-        name = f"folds/<fold>/model/{Path(name).name}"  # described there for both
+        name = f"folds/<fold>/lcd/<variant>/model/{Path(name).name}"  # described there for both
     assert name in sections(), f"{name} has no section"
     return sections()[name]
 
@@ -451,10 +464,10 @@ def readme_block(language: str, number: int = 0) -> str:
 
 def test_readme_example_samples_three_targets(results: Path) -> None:
     code = readme_block("python")
-    path = "results/default/folds/1/model/model.safetensors"
+    path = "results/default/folds/1/lcd/default/model/model.safetensors"
     assert path in code
     names: dict[str, object] = {}
-    exec(code.replace(path, str(results / "folds/1/model/model.safetensors")), names)
+    exec(code.replace(path, str(results / "folds/1/lcd/default/model/model.safetensors")), names)
     assert names["counts"].shape == (1000, 12)
 
 

@@ -1,6 +1,5 @@
 """Recovery of a simulated screen's truth against scikit-learn and tables read anew."""
 
-import importlib
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from pipeline.screen import lognorm, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from screen import import_screen, simulate_screen
 from simulation.linear_systems import pooled_covariance
+from tests.scripts.screens import write_tests
 
 N_GENES, TARGETS, NUMBER, MIN_SIZE = 40, 5, 12, 3
 TOP = (10, 20, 300)
@@ -88,9 +88,7 @@ def world(tmp_path_factory):
         gene_name_column=None,
         ignore_labels=[],
     )
-    importlib.import_module("effects.differential_expression").main(
-        screen=at.train, table=at.differential_expression
-    )
+    write_tests(at.train, at.differential_expression)
     at.genes = read_screen(at.train).var_names.tolist()
     at.truth = true_matrix(at.true_effects, at.genes)
     rng = np.random.default_rng(0)

@@ -192,6 +192,7 @@ VALIDATION = dict(
     fractions=CFG.effects.top_fractions,
     alpha=CFG.effects.de_alpha,
     n_resamples=CFG.effects.resamples,
+    n_listed=1000,  # edges in the table
     seed=seed("validation"),
     source=source("effects/validate_edges"),
 )
@@ -242,6 +243,7 @@ rule score_recovery:
     conda:
         "../../envs/core.yaml"
     params:
+        top=[10, 20, 50, 100],  # strongest effects of the metrics at k
         min_size=CFG.modules.min_size,
         threads=1,
         source=source("effects/score_recovery"),

@@ -13,8 +13,8 @@ def main(
     gene_sets: Sequence[str],
     table: str,
     top_table: str,
-    alpha: float = 0.01,
-    top: int = 5,
+    alpha: float,
+    top: int,
 ) -> None:
     """Write the tests of all modules and terms, and each module's strongest terms.
 

@@ -16,7 +16,7 @@ SPREAD = ("sd", "sign_agreement")
 
 
 def main(
-    *, effects: str, membership: str, annotated: str, edges: str, graphml: str, k: int = 50
+    *, effects: str, membership: str, annotated: str, edges: str, graphml: str, k: int
 ) -> None:
     """Write the ``k`` strongest edges of all, whether or not their cause was perturbed.
 

@@ -29,10 +29,10 @@ def main(
     order: str,
     membership: str,
     cut: str,
-    markers: Sequence[str] = (),
-    height: float | None = None,
-    number: int | None = None,
-    min_size: int = 5,
+    markers: Sequence[str],
+    height: float | None,
+    number: int | None,
+    min_size: int,
 ) -> None:
     """Write tree, leaf order and membership of the modules.
 

@@ -54,9 +54,9 @@ def main(
     train: str,
     recovery: str,
     curve: str,
-    top: Sequence[int] = (10, 20, 50, 100),
-    seed_effects: Sequence[str] = (),
-    min_size: int = 5,
+    top: Sequence[int],
+    seed_effects: Sequence[str],
+    min_size: int,
 ) -> None:
     """Write the scores of every estimator, and its precision against the number of effects.
 

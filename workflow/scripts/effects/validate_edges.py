@@ -24,9 +24,9 @@ def main(
     validation: str,
     fractions: Sequence[float],
     seed: int,
-    alpha: float = 0.05,
-    n_listed: int = 1000,
-    n_resamples: int = 2000,
+    alpha: float,
+    n_listed: int,
+    n_resamples: int,
 ) -> None:
     """Write the strongest edges with what was observed, and how often they hold.
 

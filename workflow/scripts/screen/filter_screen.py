@@ -114,7 +114,8 @@ def mitochondrial_percent(
             "quality_control.max_mitochondrial_percent to null",
         )
     counts = np.asarray(cells.X[:, genes].sum(axis=1, dtype=np.int64), dtype=np.float64).ravel()
-    return 100 * np.divide(counts, n_counts, out=np.zeros_like(counts), where=n_counts > 0)
+    # Multiplied first: a share of exactly the bound is then exactly that, and passes.
+    return np.divide(100 * counts, n_counts, out=np.zeros_like(counts), where=n_counts > 0)
 
 
 def is_constant(counts: sparse.csr_matrix) -> NDArray[np.bool_]:

@@ -40,9 +40,6 @@ def main(
     control_cells: int,
     kind: Kind,
     seed: int,
-    regulation_strength: float = 1.0,
-    interaction_strength: float = 1.0,
-    perturbation_strength: float = 8.0,
 ) -> None:
     """Write the simulated screen, its true direct effects, and its modules as a GMT file."""
     simulated = simulate_screen(
@@ -53,9 +50,6 @@ def main(
         control_cells=control_cells,
         kind=kind,
         seed=seed,
-        regulation_strength=regulation_strength,
-        interaction_strength=interaction_strength,
-        perturbation_strength=perturbation_strength,
     )
     edges = edge_table(simulated)
     logging.info(
