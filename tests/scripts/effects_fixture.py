@@ -32,6 +32,7 @@ FIGURES = {
     "validation": (draw_validation, {"alpha": 0.05}),
 }
 """Script and settings of each figure."""
+CUT = {"cut": "number", "markers": [], "height": None, "number": 10, "min_size": 5}
 
 
 def effects_of(genes=GENES, never=NEVER, seed=0, **layers):
@@ -90,8 +91,9 @@ def write_inputs(folder, effects):
     write_h5ad(effects, at("effects.h5ad"))
     write_tsv(screen_tests(effects), at("tests.tsv"))
     tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership")}
-    find_modules.main(effects=at("effects.h5ad"), **tables, cut="number", number=10)
+    find_modules.main(effects=at("effects.h5ad"), **tables, **CUT)
     common = {"differential_expression": at("tests.tsv"), "fractions": [0.01, 0.1, 1], "seed": 1}
+    common |= {"alpha": 0.05, "n_listed": 1000, "n_resamples": 200}
     validate_edges.main(
         effects=at("effects.h5ad"),
         edges=at("validated_edges.tsv"),
@@ -104,6 +106,7 @@ def write_inputs(folder, effects):
         annotated=at("annotated.h5ad"),
         edges=at("edges.tsv"),
         graphml=at("network.graphml"),
+        k=50,
     )
     paths = {
         "effects": at("annotated.h5ad"),
@@ -124,6 +127,8 @@ def write_inputs(folder, effects):
         gene_sets=[at("sets.gmt")],
         table=at("enrichment.tsv"),
         top_table=at("top_terms.tsv"),
+        alpha=0.01,
+        top=5,
     )
     return paths
 

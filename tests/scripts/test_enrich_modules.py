@@ -23,7 +23,7 @@ def run(tmp_path):
             membership=str(tmp_path / "membership.tsv"),
             gene_sets=[str(tmp_path / "sets.gmt")],
             **outputs,
-            **settings,
+            **({"alpha": 0.01, "top": 5} | settings),
         )
         return tuple(read_tsv(path) for path in outputs.values())
 

@@ -34,7 +34,7 @@ def run(tmp_path):
             annotated=str(tmp_path / "annotated.h5ad"),
             edges=str(table),
             graphml=str(network),
-            **settings,
+            **({"k": 50} | settings),
         )
         return read_tsv(table), nx.read_graphml(network), network.read_bytes()
 

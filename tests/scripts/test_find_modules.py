@@ -30,7 +30,8 @@ def run(tmp_path, A):
             effects = ad.AnnData(A.T, obs=frame, var=pd.DataFrame(index=GENES))
         effects.write_h5ad(tmp_path / "effects.h5ad")
         outputs = {name: str(tmp_path / f"{name}.tsv") for name in ("tree", "order", "membership")}
-        find_modules.main(effects=str(tmp_path / "effects.h5ad"), **outputs, **settings)
+        unset = {"markers": [], "height": None, "number": None, "min_size": 5}
+        find_modules.main(effects=str(tmp_path / "effects.h5ad"), **outputs, **(unset | settings))
         return {
             name: read_tsv(path, dtype={"module": "Int64"}) if name != "tree" else read_tsv(path)
             for name, path in outputs.items()

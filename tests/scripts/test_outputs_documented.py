@@ -39,8 +39,10 @@ from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
 from screen import differential_expression, filter_screen, import_screen, simulate_screen
+from tests.workflow.test_rules import rules_of
 from tuning import choose_settings, collect_winners, write_settings
 
+FIT = "<fold>/<method>/<variant>/"
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
 SETTINGS = {
@@ -257,6 +259,8 @@ def write_effects(root: Path, train: str, model: str) -> None:
     combine_effects.main(fits=[fit, fit], ensemble=ensemble)
     modules = at("modules.tsv")
     find_modules.main(
+        markers=[],
+        height=None,
         effects=ensemble,
         tree=at("tree.tsv"),
         order=at("order.tsv"),
@@ -266,6 +270,8 @@ def write_effects(root: Path, train: str, model: str) -> None:
         min_size=2,
     )
     enrich_modules.main(
+        alpha=0.01,
+        top=5,
         membership=modules,
         gene_sets=[at("modules.gmt", "simulation")],
         table=at("enrichment.tsv"),
@@ -290,6 +296,9 @@ def write_effects(root: Path, train: str, model: str) -> None:
     (root / "unseen.h5ad").unlink()
     for matrix, folder in ((ensemble, "effects"), (held_out, "effects/held_out")):
         validate_edges.main(
+            alpha=0.05,
+            n_listed=10,
+            n_resamples=20,
             effects=matrix,
             differential_expression=de,
             edges=at("validated_edges.tsv", folder),
@@ -298,6 +307,7 @@ def write_effects(root: Path, train: str, model: str) -> None:
             seed=1,
         )
     score_recovery.main(
+        top=[1, 2],
         effects=ensemble,
         seed_effects=[fit],
         true_effects=at("effects.tsv", "simulation"),
@@ -429,17 +439,19 @@ def test_contents_of_fitted_objects(results: Path) -> None:
 
 
 def test_every_output_of_a_rule_is_described() -> None:
-    declared = set()
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        text = path.read_text(encoding="utf-8")
-        for constant, folder in re.findall(r'^(\w+) = "(<results>/[^"]+)"', text, flags=re.M):
-            text = text.replace(f"{{{constant}}}", folder)
-        for block in re.findall(r"^    output:\n((?:        .*\n)+)", text, flags=re.M):
-            declared |= set(re.findall(r'"<results>/([^"]+)"', block))
-    assert len(declared) >= 20
-    wildcards = {re.sub(r"\{\{?(\w+)\}\}?", r"<\1>", name) for name in declared}
-    wildcards = {re.sub("predictions/lcd", "predictions/<method>", name) for name in wildcards}
-    assert wildcards <= set(sections())
+    prefix = "results/everything/"
+    declared = {
+        output.removeprefix(prefix)
+        for rule in rules_of("everything")
+        for output in rule["outputs"].values()
+        if output.startswith(prefix)
+    }
+    assert len(declared) >= 50
+    names = {re.sub(r"\{(\w+)[^}]*\}", r"<\1>", name) for name in declared}
+    names = {re.sub(r"<fold>/\w+/<variant>/prediction", FIT + "prediction", name) for name in names}
+    names = {re.sub("settings/<method>/[^/]+/", "settings/<method>/<variant>/", n) for n in names}
+    missing = names - set(sections())
+    assert not missing
 
 
 def test_every_metric_is_described() -> None:

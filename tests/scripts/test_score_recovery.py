@@ -108,6 +108,8 @@ def world(tmp_path_factory):
 def find(effects, membership, number=NUMBER, min_size=MIN_SIZE):
     folder = Path(membership).parent
     find_modules.main(
+        markers=[],
+        height=None,
         effects=effects,
         tree=str(folder / "tree.tsv"),
         order=str(folder / "order.tsv"),

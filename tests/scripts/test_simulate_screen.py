@@ -1,7 +1,6 @@
 """The files of a simulated screen."""
 
 import hashlib
-import inspect
 
 import anndata as ad
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from scipy.sparse import isspmatrix_csr
 
 from lcd_core.errors import InputError
+from pipeline.tables import write_tsv
 from screen import simulate_screen as script
 from simulation import simulator
 
@@ -79,7 +79,9 @@ def test_no_doubles_gives_a_screen_of_singles(tmp_path) -> None:
 
 
 def test_without_regulation_the_table_of_effects_is_empty(tmp_path) -> None:
-    edges = pd.read_csv(run(tmp_path, regulation_strength=0.0)["effects"], sep="\t")
+    free = simulator.simulate_screen(regulation_strength=0.0, seed=1)
+    write_tsv(script.edge_table(free), tmp_path / "effects.tsv")
+    edges = pd.read_csv(tmp_path / "effects.tsv", sep="\t")
     assert list(edges.columns) == ["cause", "effect", "weight", "sign"]
     assert edges.empty
 
@@ -100,15 +102,3 @@ def test_refused_settings_leave_no_files(tmp_path) -> None:
     with pytest.raises(InputError, match=r"simulation\.doubles"):
         run(tmp_path, doubles=11)
     assert not any(tmp_path.iterdir())
-
-
-def test_defaults_of_strengths_are_those_of_the_simulator() -> None:
-    own = inspect.signature(script.main).parameters
-    core = inspect.signature(simulator.simulate_screen).parameters
-    defaults = {
-        name: parameter.default
-        for name, parameter in own.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    assert defaults == {name: core[name].default for name in defaults}
-    assert defaults

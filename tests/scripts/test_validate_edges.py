@@ -13,6 +13,14 @@ from pipeline.tables import read_tsv, write_tsv
 GENES = [f"g{i}" for i in range(20)]
 PERTURBED = GENES[:8]
 
+DEFAULTS = {
+    "fractions": [0.05, 0.3],
+    "alpha": 0.05,
+    "n_listed": 1000,
+    "n_resamples": 2000,
+    "seed": 3,
+}
+
 
 @pytest.fixture(name="A")
 def effect_matrix():
@@ -53,7 +61,7 @@ def run(tmp_path, A):
             effects=str(tmp_path / "effects.h5ad"),
             differential_expression=str(tmp_path / "de.tsv"),
             **{name: str(path) for name, path in outputs.items()},
-            **{"fractions": [0.05, 0.3], "seed": 3, **settings},
+            **(DEFAULTS | settings),
         )
         return tuple(read_tsv(path) for path in outputs.values())
 
