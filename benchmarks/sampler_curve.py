@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from evaluation.metrics import maximum_mean_discrepancy
+from evaluation.distances import maximum_mean_discrepancy
 from lcd_core.conditions import multi_hot
 from lcd_core.model import LCD
 from lcd_core.sampling import SamplerSettings, sample_states

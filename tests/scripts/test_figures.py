@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from benchmark import aggregate_metrics, compute_metrics
 from benchmark import draw_benchmark_figures as benchmark
 from benchmark import write_tables_html as pages
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from methods.lcd import check_fits
 from methods.lcd import draw_training_figures as training

@@ -4,9 +4,10 @@ import logging
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from evaluation.metrics import check_metric_names, score
+from evaluation.comparison import Panel
+from evaluation.metrics import score, score_panel
+from evaluation.registry import check_metric_names, metrics_of
 from lcd_core.errors import InputError
 from pipeline.predictions import (
     LAYER,
@@ -20,10 +21,21 @@ from pipeline.tables import read_tsv, write_tsv
 
 SIGNIFICANT = 0.05
 """Adjusted P value below which a gene counts as differentially expressed."""
+COLUMNS = [
+    "fold",
+    "method",
+    "perturbation",
+    "n_targets",
+    "singles_measured",
+    "metric",
+    "value",
+    "n_predicted",
+    "n_observed",
+]
 
 
 def read_differential_expression(
-    path: str, genes: pd.Index, perturbations: NDArray[np.str_]
+    path: str, genes: pd.Index, perturbations: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Read the table, for each perturbation one row per gene in the order of the fold."""
     table = read_tsv(path, dtype={"perturbation": str, "gene": str})
@@ -78,8 +90,8 @@ def main(
             found=f"{top_genes}, {len(genes)} genes",
         )
     labels = labels_of(observed)
-    perturbations = np.unique(labels)
-    predicted = read_prediction(prediction, genes, perturbations.tolist())
+    perturbations = np.unique(labels).tolist()
+    predicted = read_prediction(prediction, genes, perturbations)
     predicted_labels = labels_of(predicted)
     tests = read_differential_expression(differential_expression, genes, perturbations)
     means = mean_expression(trained)
@@ -87,7 +99,11 @@ def main(
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
     comparable = ~observed.obs_names.isin(predicted.obs_names)
 
-    rows = []
+    over_one, over_panel = metrics_of("perturbation", metrics), metrics_of("panel", metrics)
+
+    common: dict[str, dict[str, object]] = {}
+    values: dict[str, dict[str, float]] = {}
+    predicted_means, observed_means = [], []
     for name in perturbations:
         left = np.flatnonzero((labels == name) & comparable)
         if len(left) < 2:
@@ -100,29 +116,49 @@ def main(
         if max_cells is not None:
             left = draw_rows(left, max_cells, seed, f"observed {name}")
             right = draw_rows(right, max_cells, seed, f"predicted {name}")
-        values = score(
-            predicted.layers[LAYER][right],
-            lognorm(observed.X[left]),
-            control_mean,
-            training_mean,
-            np.argsort(tests[name]["rank"].to_numpy(), kind="stable")[:top_genes],
-            metrics,
-            (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
-        )
+        predicted_cells, observed_cells = predicted.layers[LAYER][right], lognorm(observed.X[left])
+        predicted_means.append(predicted_cells.mean(axis=0, dtype=np.float64))
+        observed_means.append(observed_cells.mean(axis=0, dtype=np.float64))
+        values[name] = {}
+        if over_one:
+            values[name] = score(
+                predicted_cells,
+                observed_cells,
+                control_mean,
+                training_mean,
+                np.argsort(tests[name]["rank"].to_numpy(), kind="stable")[:top_genes],
+                over_one,
+                (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
+            )
         targets = targets_of(name)
-        common = {
+        common[name] = {
             "fold": fold,
             "method": method,
             "perturbation": name,
             "n_targets": len(targets),
             "singles_measured": sum(target in means.index for target in targets),
+            "n_predicted": len(right),
+            "n_observed": len(left),
         }
-        rows += [
-            common
-            | {"metric": metric, "value": value, "n_predicted": len(right), "n_observed": len(left)}
-            for metric, value in values.items()
-        ]
-    write_tsv(pd.DataFrame(rows), metrics_table)
+    trained_names = means.index.drop(CONTROL)
+    panel = Panel(
+        perturbations,
+        np.stack(predicted_means),
+        [*perturbations, *trained_names],
+        np.vstack([observed_means, means.loc[trained_names]]),
+        control_mean,
+        training_mean,
+    )
+    for metric, column in score_panel(panel, over_panel).items():
+        for name, value in zip(perturbations, column, strict=True):
+            values[name][metric] = value
+
+    rows = [
+        common[name] | {"metric": metric, "value": values[name][metric]}
+        for name in perturbations
+        for metric in metrics
+    ]
+    write_tsv(pd.DataFrame(rows)[COLUMNS], metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
 
 
