@@ -21,17 +21,6 @@ from pipeline.tables import read_tsv, write_tsv
 
 SIGNIFICANT = 0.05
 """Adjusted P value below which a gene counts as differentially expressed."""
-COLUMNS = [
-    "fold",
-    "method",
-    "perturbation",
-    "n_targets",
-    "singles_measured",
-    "metric",
-    "value",
-    "n_predicted",
-    "n_observed",
-]
 
 
 def read_differential_expression(
@@ -102,6 +91,7 @@ def main(
     over_one, over_panel = metrics_of("perturbation", metrics), metrics_of("panel", metrics)
 
     common: dict[str, dict[str, object]] = {}
+    cells: dict[str, dict[str, int]] = {}
     values: dict[str, dict[str, float]] = {}
     predicted_means, observed_means = [], []
     for name in perturbations:
@@ -137,9 +127,8 @@ def main(
             "perturbation": name,
             "n_targets": len(targets),
             "singles_measured": sum(target in means.index for target in targets),
-            "n_predicted": len(right),
-            "n_observed": len(left),
         }
+        cells[name] = {"n_predicted": len(right), "n_observed": len(left)}
     trained_names = means.index.drop(CONTROL)
     panel = Panel(
         perturbations,
@@ -154,11 +143,11 @@ def main(
             values[name][metric] = value
 
     rows = [
-        common[name] | {"metric": metric, "value": values[name][metric]}
+        common[name] | {"metric": metric, "value": values[name][metric]} | cells[name]
         for name in perturbations
         for metric in metrics
     ]
-    write_tsv(pd.DataFrame(rows)[COLUMNS], metrics_table)
+    write_tsv(pd.DataFrame(rows), metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
 
 
