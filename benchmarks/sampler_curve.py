@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from evaluation.metrics import maximum_mean_discrepancy
+from evaluation.distances import maximum_mean_discrepancy
 from lcd_core.conditions import multi_hot
 from lcd_core.model import LCD
 from lcd_core.sampling import sample_states
@@ -52,10 +52,11 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = LCD.load(arguments.fold / "model" / "model.safetensors")
-    names = read_names(arguments.fold / "test_perturbations.txt")
-    observed = counts_by_condition(read_screen(arguments.fold / "test.h5ad"))
-    tests = read_tsv(arguments.fold / "test_de.tsv").query("rank <= 20")
+    model = LCD.load(arguments.fold / "lcd" / "default" / "model" / "model.safetensors")
+    names = read_names(arguments.fold / "data" / "test_perturbations.txt")
+    observed = counts_by_condition(read_screen(arguments.fold / "data" / "test.h5ad"))
+    tests = read_tsv(arguments.fold / "data" / "test_differential_expression.tsv")
+    tests = tests[tests["rank"] <= 20]
     top = {q: [model.genes.index(g) for g in t["gene"]] for q, t in tests.groupby("perturbation")}
     reference, seconds = draw(model, names, arguments.cells, REFERENCE, seed=1)
     print(f"reference: step size {REFERENCE[0]}, {30 * REFERENCE[1]} evaluations, {seconds:.0f} s")

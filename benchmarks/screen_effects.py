@@ -19,8 +19,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from evaluation.agreement import auroc
 from evaluation.effect_scores import score_effects
-from evaluation.metrics import auroc
 from lcd_core.conditions import multi_hot
 from lcd_core.drift import Drift
 from lcd_core.estimators import estimate_effects

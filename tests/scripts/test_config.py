@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from snakemake.cli import parse_config
 
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from lcd_core.settings import (
     PRESETS,

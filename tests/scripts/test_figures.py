@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmark import aggregate_metrics, draw_expression, draw_metrics
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from methods.lcd import check_fits, draw_fit_checks, draw_training_curves
 from pipeline.figures import (

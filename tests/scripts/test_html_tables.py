@@ -10,7 +10,7 @@ import pytest
 
 from benchmark import aggregate_metrics
 from benchmark import write_tables_html as pages
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from pipeline.html_tables import (
     Column,
     count,

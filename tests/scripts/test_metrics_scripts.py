@@ -9,7 +9,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from benchmark import aggregate_metrics, compute_metrics
-from evaluation.metrics import METRICS, maximum_mean_discrepancy
+from evaluation.distances import maximum_mean_discrepancy
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.differential_expression import ranked
 from pipeline.predictions import read_prediction
@@ -164,6 +165,58 @@ def test_observed_cells_in_the_prediction_are_left_out(fold, de_table, predictio
         y = lognorm_loops(rest.X[(rest.obs["perturbation"] == name).to_numpy()])
         own = table[(table["perturbation"] == name) & (table["metric"] == "mmd_all")]
         assert own["value"].item() == pytest.approx(maximum_mean_discrepancy(x, y), rel=1e-4)
+
+
+def test_predictions_are_told_apart_among_all_measured(fold, de_table, predictions, tmp_path):
+    """Ranks among the held-out and the training perturbations, the control left out."""
+    table = evaluate(fold, de_table, predictions["salt"], tmp_path / "m.tsv")
+    values = table.pivot(index="perturbation", columns="metric", values="value")
+    control = expression(fold.train, CONTROL).mean(0)
+    measured = {name: expression(fold.test, name).mean(0) for name in HELD_OUT}
+    measured |= {name: expression(fold.train, name).mean(0) for name in TRAINED if name != CONTROL}
+    predicted = read_prediction(predictions["salt"], GENES, HELD_OUT)
+    for name in HELD_OUT:
+        x = predicted.lognorm(predicted.rows(name)).astype(float).mean(0)
+        euclidean = {q: np.linalg.norm(x - y) for q, y in measured.items()}
+        cosine = {
+            q: -np.dot(x - control, y - control) / np.linalg.norm(y - control)
+            for q, y in measured.items()
+        }
+        for metric, distance in (
+            ("discrimination_l2", euclidean),
+            ("discrimination_cosine", cosine),
+        ):
+            rank = sorted(distance, key=distance.get).index(name) + 1
+            expected = 1 - (rank - 1) / (len(measured) - 1)
+            assert values.loc[name, metric] == pytest.approx(expected, rel=1e-5)
+
+
+def test_profiles_have_the_metrics_of_means(fold, de_table, predictions, tmp_path):
+    """The same values as of the cells, without those that compare distributions."""
+    importlib.import_module("methods.salt.predict").main(
+        train=fold.train,
+        test_perturbations=fold.test_perturbations,
+        prediction=str(tmp_path / "profiles.h5ad"),
+        n_cells=25,
+        keep="profiles",
+        seed=5,
+    )
+    of_cells = evaluate(fold, de_table, predictions["salt"], tmp_path / "cells.tsv")
+    found = evaluate(fold, de_table, str(tmp_path / "profiles.h5ad"), tmp_path / "profiles.tsv")
+    without = {name for name, metric in METRICS.items() if metric.needs_cells}
+    assert {"mmd_all", "wasserstein1_all"} <= without
+    assert set(found["metric"]) == set(METRICS) - without
+    expected = of_cells[~of_cells["metric"].isin(without)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+
+
+def test_metrics_over_the_panel_alone(fold, de_table, predictions, tmp_path):
+    every = evaluate(fold, de_table, predictions["salt"], tmp_path / "every.tsv")
+    one = evaluate(
+        fold, de_table, predictions["salt"], tmp_path / "one.tsv", metrics=["discrimination_l2"]
+    )
+    own = every[every["metric"] == "discrimination_l2"]
+    pd.testing.assert_frame_equal(one, own.reset_index(drop=True))
 
 
 def test_at_most_max_cells_of_either_side(fold, de_table, predictions, tmp_path):

@@ -22,7 +22,7 @@ from effects import (
     score_recovery,
     validate_edges,
 )
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from folds import make_folds, select_genes
 from linear_systems import (
     aggregate_linear_systems,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn import metrics as sklearn
 
 from effects import find_modules, score_recovery
 from evaluation.modules import cut_into, effect_distances, module_tree
@@ -32,7 +33,6 @@ ESTIMATORS = [
     "oriented_differential_expression_z",
     "inverse_pooled_covariance",
 ]
-sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the reference here")
 
 
 def write_effects(A, genes, path, order=None):

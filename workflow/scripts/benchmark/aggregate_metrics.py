@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from evaluation.metrics import METRICS, check_metric_names
+from evaluation.registry import METRICS, check_metric_names
 from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics import check_metric_names, score
+from evaluation.comparison import Panel, Profile
+from evaluation.metrics import score, score_panel
+from evaluation.registry import check_metric_names, metrics_of
 from lcd_core.errors import InputError
 from pipeline.predictions import draw_rows, labels_of, mean_expression, read_prediction
 from pipeline.screen import CONTROL, lognorm, read_names, read_screen, targets_of
@@ -96,8 +98,16 @@ def main(
     control_mean = means.loc[CONTROL].to_numpy()
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
     comparable = ~observed.obs_names.isin(predicted.names)
+    over_one = metrics_of("perturbation", metrics, cells=predicted.has_cells)
+    over_panel = metrics_of("panel", metrics, cells=predicted.has_cells)
+    left_out = [name for name in metrics if name not in {*over_one, *over_panel}]
+    if left_out:
+        logging.info("no cells, but profiles: without %s", ", ".join(left_out))
 
-    rows = []
+    common: dict[str, dict[str, object]] = {}
+    numbers: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, float]] = {}
+    predicted_means, observed_means = [], []
     for name in perturbations:
         left = np.flatnonzero((labels == name) & comparable)
         if len(left) < 2:
@@ -110,28 +120,49 @@ def main(
         if max_cells is not None:
             left = draw_rows(left, max_cells, seed, f"observed {name}")
             right = draw_rows(right, max_cells, seed, f"predicted {name}")
-        values_of = score(
-            predicted.lognorm(right),
-            lognorm(observed.X[left]),
-            control_mean,
-            training_mean,
-            top_of(tests[name], top_genes),
-            metrics,
-            (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
-        )
+        predicted_cells, observed_cells = predicted.lognorm(right), lognorm(observed.X[left])
+        predicted_means.append(predicted_cells.mean(axis=0, dtype=np.float64))
+        observed_means.append(observed_cells.mean(axis=0, dtype=np.float64))
+        found[name] = {}
+        if over_one:
+            found[name] = score(
+                predicted_cells if predicted.has_cells else Profile(predicted_means[-1]),
+                observed_cells,
+                control_mean,
+                training_mean,
+                top_of(tests[name], top_genes),
+                over_one,
+                (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
+            )
         targets = targets_of(name)
-        common = {
+        common[name] = {
             "fold": fold,
             "method": method,
             "perturbation": name,
             "n_targets": len(targets),
             "singles_measured": sum(target in means.index for target in targets),
         }
-        rows += [
-            common
-            | {"metric": metric, "value": value, "n_predicted": len(right), "n_observed": len(left)}
-            for metric, value in values_of.items()
-        ]
+        n_predicted = int(predicted.n_cells[right].sum())
+        numbers[name] = {"n_predicted": n_predicted, "n_observed": len(left)}
+    trained_names = means.index.drop(CONTROL)
+    panel = Panel(
+        perturbations,
+        np.stack(predicted_means),
+        [*perturbations, *trained_names],
+        np.vstack([observed_means, means.loc[trained_names]]),
+        control_mean,
+        training_mean,
+    )
+    for metric, column in score_panel(panel, over_panel).items():
+        for name, value in zip(perturbations, column, strict=True):
+            found[name][metric] = value
+
+    rows = [
+        common[name] | {"metric": metric, "value": found[name][metric]} | numbers[name]
+        for name in perturbations
+        for metric in metrics
+        if metric in found[name]
+    ]
     write_tsv(pd.DataFrame(rows), metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
 

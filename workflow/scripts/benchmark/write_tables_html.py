@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from evaluation.metrics import METRICS, Metric
+from evaluation.registry import METRICS, Metric
 from pipeline.html_tables import (
     Column,
     count,

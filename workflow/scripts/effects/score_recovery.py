@@ -9,11 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from evaluation.agreement import adjusted_rand_index, auroc, average_precision
 from evaluation.effect_scores import score_effects
-from evaluation.metrics import auroc, average_precision
 from evaluation.modules import (
     UNASSIGNED,
-    adjusted_rand_index,
     cut_into,
     effect_distances,
     lone_clusters,
@@ -139,19 +138,26 @@ def score_pairs(
     mask = mask & ~np.eye(len(truth), dtype=bool)
     magnitude, present = np.abs(estimate[mask]), truth[mask] != 0
     base_rate = float(present.mean())
-    defined = int(np.count_nonzero(magnitude))
-    asked = range(1, LONGEST_CURVE + 1)
-    ks = [k for k in sorted({*asked, *top}) if k <= defined]
-    values = score_effects(estimate, truth, ks=ks, pairs=mask)
+    values = score_effects(estimate, truth, pairs=mask)
     values["auroc_present"] = auroc(present, magnitude)
+    precision = precision_curve(present, magnitude)
 
     rows = [(name, pd.NA, values[name], 0.5) for name in AUROCS]
     rows.append(("average_precision", pd.NA, average_precision(present, magnitude), base_rate))
-    rows += [("precision@k", k, values.get(f"precision@{k}", np.nan), base_rate) for k in top]
+    rows += [("precision@k", k, value, base_rate) for k, value in precision.reindex(top).items()]
     scores = pd.DataFrame(rows, columns=["metric", "k", "value", "base_rate"])
-    precision = [values.get(f"precision@{k}", np.nan) for k in asked]
-    curve = pd.DataFrame({"k": asked, "precision": precision, "base_rate": base_rate})
+    asked = range(1, LONGEST_CURVE + 1)
+    curve = pd.DataFrame(
+        {"k": asked, "precision": precision.reindex(asked).to_numpy(), "base_rate": base_rate}
+    )
     return scores.astype({"k": "Int64"}), curve
+
+
+def precision_curve(present: Mask, magnitude: Matrix) -> pd.Series:
+    """Share of true effects among the 1, 2, ... strongest, up to all that are not zero."""
+    strongest = np.argsort(-magnitude, kind="stable")[: np.count_nonzero(magnitude)]
+    k = np.arange(1, len(strongest) + 1)
+    return pd.Series(np.cumsum(present[strongest]) / k, index=k)
 
 
 def score_modules(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, hypergeom
+from scipy.stats import binomtest, fisher_exact
 
 from lcd_core.errors import InputError
 
@@ -201,7 +201,8 @@ def implication(
     -----
     The bootstrap resamples predicted and other edges separately, with replacement, so that k
     stays fixed, and takes percentiles. Resampling n Bernoulli outcomes is one binomial draw, which
-    is how it is done. It treats edges as independent, which those of one cause are not.
+    is how it is done: SciPy's ``bootstrap`` would draw all edges for every resample. It treats
+    edges as independent, which those of one cause are not.
     """
     n = len(ranked_de)
     if not 1 <= k <= n:
@@ -218,8 +219,7 @@ def implication(
     )
     lifts, convictions = _lift_conviction(predicted / k, (predicted + others) / n)
     lift, conviction = _lift_conviction(np.array([a / k]), np.array([n_de / n]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds_ratio = np.float64(a * (n - n_de - k + a)) / np.float64((k - a) * (n_de - a))
+    fisher = fisher_exact([[a, k - a], [n_de - a, n - k - n_de + a]], alternative="greater")
     return Implication(
         n_edges=n,
         n_de=n_de,
@@ -235,8 +235,8 @@ def implication(
         conviction=float(conviction[0]),
         conviction_low=_quantile(convictions, (1 - level) / 2),
         conviction_high=_quantile(convictions, (1 + level) / 2),
-        odds_ratio=float(odds_ratio),
-        p_value=float(hypergeom.sf(a - 1, n, n_de, k)),
+        odds_ratio=float(fisher.statistic),
+        p_value=float(fisher.pvalue),
     )
 
 

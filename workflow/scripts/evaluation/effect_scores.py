@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
+from evaluation.agreement import auroc, macro_f1, pearson
 from lcd_core.errors import InputError
 
 Vector = NDArray[np.float64]
@@ -73,31 +73,9 @@ def score_effects(
         present = np.union1d(classes[top], called[top]).tolist()
         scores[f"f1@{k}"] = macro_f1(classes, signs, (-1, 0, 1))
         scores[f"f1_among@{k}"] = macro_f1(classes[top], called[top], present)
-        scores[f"pearson@{k}"] = _pearson(predicted[top], true[top])
+        scores[f"pearson@{k}"] = pearson(predicted[top], true[top])
         scores[f"precision@{k}"] = float((classes[top] != 0).mean())
     return scores
-
-
-def auroc(positive: Vector, negative: Vector) -> float:
-    """Probability that a positive scores above a negative, ties counting half.
-
-    NaN if either group is empty.
-    """
-    n, m = len(positive), len(negative)
-    if n == 0 or m == 0:
-        return float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def macro_f1(true: Labels, predicted: Labels, labels: Sequence[int]) -> float:
-    """Mean F1 over ``labels``; a label that neither occurs nor is predicted counts 0."""
-    values = []
-    for label in labels:
-        both = int(((true == label) & (predicted == label)).sum())
-        either = int((true == label).sum() + (predicted == label).sum())
-        values.append(2 * both / either if either else 0.0)
-    return float(np.mean(values))
 
 
 def _scored_pairs(
@@ -132,16 +110,15 @@ def _call(effects: Vector, threshold: float) -> Labels:
 
 
 def _pairwise_auroc(predicted: Vector, classes: Labels) -> dict[str, float]:
-    positive, negative, absent = (predicted[classes == c] for c in (1, -1, 0))
     pairs = {
-        "auroc_positive_negative": auroc(positive, negative),
-        "auroc_positive_absent": auroc(positive, absent),
-        "auroc_negative_absent": auroc(-negative, -absent),
+        "auroc_positive_negative": _auroc_between(predicted, classes, 1, -1),
+        "auroc_positive_absent": _auroc_between(predicted, classes, 1, 0),
+        "auroc_negative_absent": _auroc_between(-predicted, classes, -1, 0),
     }
     return {"auroc": float(np.mean(list(pairs.values()))), **pairs}
 
 
-def _pearson(a: Vector, b: Vector) -> float:
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+def _auroc_between(confidence: Vector, classes: Labels, first: int, second: int) -> float:
+    """AUROC of telling the first class from the second, the third left out."""
+    own = (classes == first) | (classes == second)
+    return auroc(classes[own] == first, confidence[own])

@@ -1,4 +1,4 @@
-"""Modules of an effect matrix: graph distances, average-linkage tree, cuts, and their agreement.
+"""Modules of an effect matrix: graph distances, average-linkage tree, and its cuts.
 
 Genes are close when strong direct effects link them in either direction, possibly through
 others. The tree is SciPy's linkage matrix: row ``m`` merges nodes ``Z[m, 0]`` and ``Z[m, 1]`` at
@@ -8,7 +8,7 @@ height ``Z[m, 2]`` into node ``d + m`` of ``Z[m, 3]`` genes; nodes below ``d`` a
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import squareform
@@ -136,43 +136,6 @@ def cut_into(tree: Floats, number: int, min_size: int = 5) -> Integers:
     ranked = tree.copy()
     ranked[:, 2] = np.arange(1, d)  # one height per merge, so that a height is a number of merges
     return _keep_large(tree, fcluster(ranked, t=d - number, criterion="distance"), min_size)
-
-
-def adjusted_rand_index(first: ArrayLike, second: ArrayLike) -> float:
-    """Agreement of two partitions of the same genes, corrected for chance.
-
-    The number of pairs of genes that are together in both partitions, less its expectation when
-    the sizes of the clusters are kept and the genes shuffled, over the largest such difference
-    that the sizes of the clusters allow (Hubert and Arabie 1985).
-
-    Parameters
-    ----------
-    first, second
-        Cluster of every gene, shape (n,). Labels are names only; :data:`UNASSIGNED` is a cluster
-        like any other, see :func:`lone_clusters`.
-
-    Returns
-    -------
-    1 where the partitions are the same, 0 expected of unrelated ones; negative below that.
-    """
-    a, b = np.asarray(first), np.asarray(second)
-    if a.shape != b.shape or a.ndim != 1 or not len(a):
-        raise InputError(
-            "partitions to compare need one label for each of the same genes",
-            found=f"shapes {a.shape} and {b.shape}",
-        )
-    rows = np.unique(a, return_inverse=True)[1]
-    columns = np.unique(b, return_inverse=True)[1]
-    shared = np.unique(np.stack([rows, columns]), axis=1, return_counts=True)[1]
-    both, in_first, in_second = (
-        float((counts * (counts - 1) // 2).sum())
-        for counts in (shared, np.bincount(rows), np.bincount(columns))
-    )
-    # Where neither partition leaves a choice, all genes together or all apart, they are the same.
-    every = len(a) * (len(a) - 1) / 2
-    expected = in_first * in_second / every if every else 0.0
-    largest = (in_first + in_second) / 2
-    return 1.0 if largest == expected else (both - expected) / (largest - expected)
 
 
 def lone_clusters(membership: Integers) -> Integers:

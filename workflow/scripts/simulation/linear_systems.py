@@ -24,7 +24,8 @@ MODEL_SIGMA = math.sqrt(2.0)
 def erdos_renyi(d: int, links_per_gene: float, rng: np.random.Generator) -> Mask:
     """Independent links with ``links_per_gene`` causes per gene expected.
 
-    Returns the mask (d, d), ``[i, j]`` for a link from gene j to gene i, without self-links.
+    Returns the mask (d, d), ``[i, j]`` for a link from gene j to gene i, without self-links. It is
+    networkx's ``gnp_random_graph``, from the stream of random numbers of the other draws.
     """
     if not 0 < links_per_gene <= d - 1:
         raise InputError(
@@ -43,8 +44,9 @@ def power_law(
     Genes are added one by one, each with ``links_per_gene`` distinct causes among those present
     (all, while fewer are). A gene becomes a cause with probability proportional to
     ``targets ** strength + 1``, ``targets`` being how many it has so far (Barabasi and Albert
-    1999; strength 1 is theirs, above 1 attachment is superlinear). Each link is then reversed
-    with ``flip_probability``, which makes feedback loops, and the genes are shuffled.
+    1999; strength 1 is theirs, and all that networkx has; above 1 attachment is superlinear). Each
+    link is then reversed with ``flip_probability``, which makes feedback loops, and the genes are
+    shuffled.
 
     Returns the mask (d, d), ``[i, j]`` for a link from gene j to gene i, without self-links.
     """

@@ -39,14 +39,13 @@ from scipy.sparse import csr_array
 from scipy.special import logit
 
 from lcd_core.errors import InputError
+from pipeline.screen import CONTROL, canonical_name
 
 Float = NDArray[np.floating]
 Kind = Literal["activation", "knockdown"]
 Edges = dict[tuple[int, int], float]  # (effect, cause) to weight
 Gates = dict[tuple[int, int, int], float]  # (effect, cause, cause) to weight
 
-CONTROL = "control"
-SEPARATOR = "+"
 KINDS: tuple[str, ...] = get_args(Kind)
 
 # Module: its transcription factors; its genes, of which the first ones are used.
@@ -586,7 +585,7 @@ def simulate_screen(
     )
     conditions = _draw_conditions(network, targets, doubles, rng)
     labels = np.repeat(
-        [SEPARATOR.join(sorted(condition)) or CONTROL for condition in conditions],
+        [canonical_name(condition) for condition in conditions],
         [control_cells] + [cells_per_condition] * (len(conditions) - 1),
     )
 
@@ -594,7 +593,7 @@ def simulate_screen(
     fold = strength if kind == "activation" else 1 / strength
     factors = rng.lognormal(-(extrinsic_noise**2) / 2, extrinsic_noise, (genes, len(labels)))
     for condition in conditions[1:]:
-        cells = labels == SEPARATOR.join(sorted(condition))
+        cells = labels == canonical_name(condition)
         for target in condition:
             gene = network.genes.index(target)
             factors[gene, cells] *= fold[gene]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.metrics import METRICS
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.settings import write_settings
 from pipeline.tables import read_tsv, write_tsv

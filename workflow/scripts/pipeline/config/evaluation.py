@@ -1,28 +1,19 @@
 """Section `evaluation`."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
 )
 
+from evaluation.registry import METRICS
 from pipeline.config.schema import METHODS, PIPELINE, Names, Section, distinct, key
 
-MetricName = Literal[
-    "mmd_top_de",
-    "mmd_all",
-    "rmse_top_de",
-    "pearson_mean",
-    "pearson_delta",
-    "pearson_delta_relative",
-    "energy_distance_top_de",
-    "energy_distance_all",
-    "wasserstein1_top_de",
-    "wasserstein1_all",
-    "de_auroc",
-    "de_ap",
-]
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[tuple(METRICS)]
 
 
 class Evaluation(Section):

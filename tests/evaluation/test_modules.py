@@ -10,7 +10,6 @@ from scipy.spatial.distance import squareform
 
 from evaluation.modules import (
     UNASSIGNED,
-    adjusted_rand_index,
     cut_at_height,
     cut_into,
     effect_distances,
@@ -148,64 +147,6 @@ def test_block_structure_is_recovered():
     A = rng.normal(size=(30, 30)) * np.where(block[:, None] == block, 1.0, 0.01)
     modules = cut_into(module_tree(effect_distances(A[np.ix_(order, order)])), 3)
     assert partition(modules) == partition(block[order])
-
-
-def test_adjusted_rand_index_by_hand():
-    # 15 pairs of six genes: 3 + 3 are together in the first partition, 1 + 1 + 1 in the second,
-    # 1 + 1 in both. Expected 6 * 3 / 15, at most (6 + 3) / 2.
-    value = adjusted_rand_index([1, 1, 1, 2, 2, 2], [7, 7, 0, 0, 5, 5])
-    assert value == pytest.approx((2 - 1.2) / (4.5 - 1.2))
-    # Every pair that is together in one partition is apart in the other: expected 2 * 2 / 6.
-    value = adjusted_rand_index([1, 1, 2, 2], [1, 2, 1, 2])
-    assert value == pytest.approx((0 - 2 / 3) / (2 - 2 / 3))
-
-
-labels = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=25)
-
-
-@settings(max_examples=150, deadline=None)
-@given(labels)
-def test_adjusted_rand_index_counts_pairs(pairs_of_labels):
-    """Against the four counts of pairs of genes, and scikit-learn where it is installed."""
-    a, b = np.array(pairs_of_labels).T
-    together, apart, only_first, only_second = 0, 0, 0, 0
-    for i in range(len(a)):
-        for j in range(i):
-            in_first, in_second = a[i] == a[j], b[i] == b[j]
-            together += in_first and in_second
-            apart += not in_first and not in_second
-            only_first += in_first and not in_second
-            only_second += in_second and not in_first
-    below = (together + only_first) * (only_first + apart) + (together + only_second) * (
-        only_second + apart
-    )
-    expected = 2 * (together * apart - only_first * only_second) / below if below else 1.0
-    value = adjusted_rand_index(a, b)
-    assert value == pytest.approx(expected, abs=1e-12)
-    assert value == pytest.approx(adjusted_rand_index(b, a + 10), abs=1e-12)
-    try:
-        from sklearn.metrics import adjusted_rand_score
-    except ImportError:
-        return
-    assert value == pytest.approx(adjusted_rand_score(a, b), abs=1e-12)
-
-
-def test_adjusted_rand_index_of_shuffled_labels_is_zero_on_average():
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(0, 4, 60), rng.integers(0, 6, 60)
-    values = [adjusted_rand_index(first, rng.permutation(second)) for _ in range(2000)]
-    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(2000)
-
-
-def test_partitions_without_a_choice_are_the_same():
-    for partition_ in ([1], [1, 1, 1], [1, 2, 3]):
-        assert adjusted_rand_index(partition_, partition_) == 1.0
-    assert adjusted_rand_index([1, 1, 1], [1, 2, 3]) == 0.0
-    for bad in ([1, 2], [[1, 2, 3]]):
-        with pytest.raises(InputError, match="one label"):
-            adjusted_rand_index(bad, [1, 2, 3])
-    with pytest.raises(InputError, match="one label"):
-        adjusted_rand_index([], [])
 
 
 def test_genes_without_a_cluster_are_alone():

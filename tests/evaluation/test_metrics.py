@@ -1,0 +1,141 @@
+"""Metrics over one perturbation against written-out references in float64."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial.distance import pdist
+
+from evaluation.comparison import Comparison, Profile
+from evaluation.metrics import score
+from evaluation.registry import METRICS, metrics_of
+from lcd_core.errors import InputError
+from tests.evaluation.references import (
+    auroc_pairs,
+    average_precision_thresholds,
+    cells,
+    mmd_loops,
+)
+
+NAMES = metrics_of("perturbation", list(METRICS))
+
+
+def comparison_arrays(d=6):
+    rng = np.random.default_rng(11)
+    return {
+        "predicted_lognorm": cells(12, 15, d),
+        "observed_lognorm": cells(13, 12, d, 1.0),
+        "control_mean": rng.uniform(0, 2, d),
+        "training_mean": rng.uniform(0, 2, d),
+        "top_genes": np.array([4, 1, 2]),
+        "differentially_expressed": np.arange(d) % 2 == 0,
+    }
+
+
+def test_every_metric_equals_its_definition():
+    a = comparison_arrays()
+    x, y, top = a["predicted_lognorm"], a["observed_lognorm"], a["top_genes"]
+    mx, my = x.mean(0), y.mean(0)
+    control, training, truth = a["control_mean"], a["training_mean"], a["differentially_expressed"]
+    change = np.abs(mx - control)
+    w1 = [stats.wasserstein_distance(x[:, g], y[:, g]) for g in range(6)]
+
+    def energy(u, v):
+        between = np.mean([np.linalg.norm(p - q) for p in u for q in v])
+        return 2 * between - pdist(u).mean() - pdist(v).mean()
+
+    expected = {
+        "mmd_top_de": mmd_loops(x[:, top], y[:, top]),
+        "mmd_all": mmd_loops(x, y),
+        "rmse_top_de": np.sqrt(np.mean((mx - my)[top] ** 2)),
+        "pearson_mean": stats.pearsonr(mx, my).statistic,
+        "pearson_delta": stats.pearsonr(mx - control, my - control).statistic,
+        "pearson_delta_relative": stats.pearsonr(mx - training, my - training).statistic,
+        "energy_distance_top_de": energy(x[:, top], y[:, top]),
+        "energy_distance_all": energy(x, y),
+        "wasserstein1_top_de": np.mean([w1[g] for g in top]),
+        "wasserstein1_all": np.mean(w1),
+        "de_auroc": auroc_pairs(truth, change),
+        "de_ap": average_precision_thresholds(truth, change),
+    }
+    assert score(**a, metrics=NAMES) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_profile_has_the_metrics_of_its_cells_that_need_none():
+    a = comparison_arrays()
+    names = metrics_of("perturbation", NAMES, cells=False)
+    of_cells = score(**a, metrics=names)
+    a["predicted_lognorm"] = Profile(a["predicted_lognorm"].mean(axis=0))
+    assert score(**a, metrics=names) == of_cells
+    for name in set(NAMES) - set(names):
+        with pytest.raises(InputError, match="profile alone"):
+            score(**a, metrics=[name])
+    a["predicted_lognorm"] = Profile(np.zeros(5))
+    with pytest.raises(InputError, match=r"predicted mean(.|\n)*\(5,\) instead of \(6,\)"):
+        score(**a, metrics=names)
+
+
+def test_metrics_of_a_panel_are_refused():
+    with pytest.raises(InputError, match="discrimination_l2"):
+        score(**comparison_arrays(), metrics=["mmd_all", "discrimination_l2"])
+
+
+def test_constant_change_has_no_correlation():
+    a = comparison_arrays()
+    a["predicted_lognorm"] = np.zeros((3, 6))
+    assert np.isnan(score(**a, metrics=["pearson_mean"])["pearson_mean"])
+
+
+def with_nan(values):
+    values = values.copy()
+    values[(0,) * values.ndim] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("predicted_lognorm", lambda v: v[:, :5], "5 genes, observed 6"),
+        ("predicted_lognorm", lambda v: v[:1], "1 cells"),
+        ("observed_lognorm", lambda v: v[:1], "1 cells"),
+        ("observed_lognorm", lambda v: v[0], "cells x genes"),
+        ("observed_lognorm", with_nan, r"nan at \(0, 0\)"),
+        ("predicted_lognorm", lambda v: v / 0.0, "finite"),
+        ("control_mean", lambda v: v[:5], "one value per gene"),
+        ("training_mean", with_nan, r"training mean: values must be finite"),
+        ("top_genes", lambda v: v + 4, "between 0 and 5"),
+        ("top_genes", lambda v: np.array([1, 1]), "named twice"),
+        ("top_genes", lambda v: np.array([], dtype=int), "gene indices"),
+        ("top_genes", lambda v: np.array([True] * 6), "gene indices"),
+        ("differentially_expressed", lambda v: v.astype(int), "True or False"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_bad_input_is_named(name, change, message):
+    a = comparison_arrays()
+    a[name] = change(a[name])
+    with pytest.raises(InputError, match=message):
+        score(**a, metrics=["mmd_all"])
+
+
+def test_unknown_metrics_and_missing_truth_are_named():
+    a = comparison_arrays()
+    with pytest.raises(InputError, match="mmd_typo"):
+        score(**a, metrics=["mmd_all", "mmd_typo"])
+    with pytest.raises(InputError, match="no metric"):
+        score(**a, metrics=[])
+    a.pop("differentially_expressed")
+    with pytest.raises(InputError, match="differential expression"):
+        score(**a, metrics=["de_ap"])
+
+
+def test_comparison_cannot_be_changed():
+    a = comparison_arrays()
+    comparison = Comparison(
+        a["predicted_lognorm"],
+        a["observed_lognorm"],
+        a["control_mean"],
+        a["training_mean"],
+        a["top_genes"],
+    )
+    with pytest.raises(AttributeError):
+        comparison.predicted = comparison.observed

@@ -1,0 +1,87 @@
+"""Agreement of scores, calls and partitions with the truth, by scikit-learn and SciPy.
+
+What these libraries warn about or refuse, such as a class that is empty, is NaN here. scikit-learn
+takes most of a second to import and is imported where it is used.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import pearsonr
+
+from lcd_core.errors import InputError
+
+Vector = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def auroc(truth: NDArray[np.bool_], score: Vector) -> float:
+    """Probability that a positive scores above a negative: the area under the ROC curve.
+
+    Ties count half. ``truth`` and ``score`` are (n,); NaN unless both classes occur.
+    """
+    if truth.all() or not truth.any():
+        return float("nan")
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, score))
+
+
+def average_precision(truth: NDArray[np.bool_], score: Vector) -> float:
+    """Sum over distinct thresholds of precision times gain in recall; NaN without a positive."""
+    if not truth.any():
+        return float("nan")
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, score))
+
+
+def macro_f1(true: Labels, predicted: Labels, labels: Sequence[int]) -> float:
+    """Mean F1 over ``labels``; a label that neither occurs nor is predicted counts 0."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(true, predicted, labels=list(labels), average="macro", zero_division=0.0))
+
+
+def pearson(x: Vector, y: Vector, *, rounding: float = 0.0) -> float:
+    """Pearson correlation of two vectors, (n,); NaN where one of them is constant.
+
+    A vector is constant if it spreads by no more than ``rounding``, in its own units.
+    """
+    if len(x) < 2 or min(np.ptp(x), np.ptp(y)) <= rounding:
+        return float("nan")
+    return float(pearsonr(x, y).statistic)
+
+
+def adjusted_rand_index(first: ArrayLike, second: ArrayLike) -> float:
+    """Agreement of two partitions of the same genes, corrected for chance.
+
+    The number of pairs of genes that are together in both partitions, less its expectation when
+    the sizes of the clusters are kept and the genes shuffled, over the largest such difference
+    that the sizes of the clusters allow (Hubert and Arabie 1985).
+
+    Parameters
+    ----------
+    first, second
+        Cluster of every gene, shape (n,). Labels are names only; the genes without a cluster are
+        one like any other, see :func:`evaluation.modules.lone_clusters`.
+
+    Returns
+    -------
+    1 where the partitions are the same, 0 expected of unrelated ones; negative below that.
+
+    Raises
+    ------
+    InputError
+        If the partitions are empty or not of the same genes.
+    """
+    a, b = np.asarray(first), np.asarray(second)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise InputError(
+            "partitions to compare need one label for each of the same genes",
+            found=f"shapes {a.shape} and {b.shape}",
+        )
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score(a, b))

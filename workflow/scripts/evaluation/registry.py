@@ -1,0 +1,177 @@
+"""What is computed between predictions and observations: the one list of metrics.
+
+Adding a metric takes one entry in :data:`METRICS` and a function of its name in
+:mod:`evaluation.metrics`; configuration, tables, pages and their order follow from here. Every job
+reads the configuration, so this module imports no library.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lcd_core.errors import InputError
+
+Scope = Literal["perturbation", "panel"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to compare predictions with observations.
+
+    Parameters
+    ----------
+    name
+        Key in :data:`METRICS` and in the tables; its function in :mod:`evaluation.metrics` bears
+        it too.
+    title
+        Name for figures.
+    direction
+        Whether a ``"lower"`` or a ``"higher"`` value is better.
+    unit
+        Unit of the value.
+    reference
+        Equation or publication that defines it.
+    scope
+        Whether a value takes the cells of one ``"perturbation"``, or is about its place in the
+        ``"panel"`` of all that a fold predicts.
+    needs_cells
+        Whether it compares cells; the others know predictions by their mean alone.
+    """
+
+    name: str
+    title: str
+    direction: Literal["lower", "higher"]
+    unit: str
+    reference: str
+    scope: Scope = "perturbation"
+    needs_cells: bool = False
+
+
+_EXPRESSION = "log1p(counts per 10,000)"
+_PAPER = "Lorch et al. 2026"
+_ENERGY = "Szekely and Rizzo 2013"
+_WASSERSTEIN = "mean over genes of the one-dimensional Wasserstein-1 distance"
+_CALLING = "absolute predicted change as score, BH-adjusted P < 0.05 as truth"
+_RANK = "Wu et al. 2024 (PerturBench), Roohani et al. 2025 (cell-eval)"
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "mmd_top_de",
+            "MMD (top DE genes)",
+            "lower",
+            "none",
+            f"{_PAPER}, Eq. 20",
+            needs_cells=True,
+        ),
+        Metric(
+            "mmd_all",
+            "MMD (all genes)",
+            "lower",
+            "none",
+            f"{_PAPER}, Eq. 20",
+            needs_cells=True,
+        ),
+        Metric(
+            "rmse_top_de",
+            "RMSE of means (top DE genes)",
+            "lower",
+            _EXPRESSION,
+            f"{_PAPER}, Methods",
+        ),
+        Metric(
+            "pearson_mean",
+            "Pearson correlation of means",
+            "higher",
+            "none",
+            f"{_PAPER}, Methods",
+        ),
+        Metric(
+            "pearson_delta",
+            "Pearson correlation of changes from control",
+            "higher",
+            "none",
+            "Roohani et al. 2024 (GEARS)",
+        ),
+        Metric(
+            "pearson_delta_relative",
+            "Pearson correlation of changes from the training mean",
+            "higher",
+            "none",
+            "pearson_delta without the shift that all training perturbations share",
+        ),
+        Metric(
+            "energy_distance_top_de",
+            "Energy distance (top DE genes)",
+            "lower",
+            _EXPRESSION,
+            _ENERGY,
+            needs_cells=True,
+        ),
+        Metric(
+            "energy_distance_all",
+            "Energy distance (all genes)",
+            "lower",
+            _EXPRESSION,
+            _ENERGY,
+            needs_cells=True,
+        ),
+        Metric(
+            "wasserstein1_top_de",
+            "Wasserstein-1 (top DE genes)",
+            "lower",
+            _EXPRESSION,
+            _WASSERSTEIN,
+            needs_cells=True,
+        ),
+        Metric(
+            "wasserstein1_all",
+            "Wasserstein-1 (all genes)",
+            "lower",
+            _EXPRESSION,
+            _WASSERSTEIN,
+            needs_cells=True,
+        ),
+        Metric("de_auroc", "AUROC of calling DE genes", "higher", "none", _CALLING),
+        Metric("de_ap", "Average precision of calling DE genes", "higher", "none", _CALLING),
+        Metric(
+            "discrimination_l2",
+            "Discrimination by Euclidean distance",
+            "higher",
+            "none",
+            _RANK,
+            scope="panel",
+        ),
+        Metric(
+            "discrimination_cosine",
+            "Discrimination by cosine of changes from control",
+            "higher",
+            "none",
+            _RANK,
+            scope="panel",
+        ),
+    )
+}
+
+
+def check_metric_names(names: Sequence[str]) -> None:
+    """Raise :class:`InputError` for an empty list or a name that :data:`METRICS` does not hold."""
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise InputError(
+            "unknown metrics" if unknown else "no metric is named",
+            where="metrics",
+            found=unknown,
+            remedy=f"choose from: {', '.join(METRICS)}",
+        )
+
+
+def metrics_of(scope: Scope, names: Sequence[str], *, cells: bool = True) -> list[str]:
+    """Names among ``names`` of the metrics of one scope, in the same order.
+
+    Without ``cells``, of a prediction that is a profile, those that need cells are left out.
+    """
+    check_metric_names(names)
+    chosen = [METRICS[name] for name in names]
+    return [m.name for m in chosen if m.scope == scope and (cells or not m.needs_cells)]
