@@ -88,6 +88,12 @@ class Project:
         configuration.setdefault(section, {}).update(values)
         path.write_text(yaml.safe_dump(configuration))
 
+    def configure_lcd(self, section: str, **values: object) -> None:
+        """Change keys of a section of LCD's settings."""
+        sections = self.configuration()["methods"]["lcd"]
+        sections[section] = sections.get(section, {}) | values
+        self.configure("methods", lcd=sections)
+
     def files(self, pattern: str) -> set[str]:
         """Return the files that match a pattern, relative to the folder."""
         return {

@@ -116,14 +116,14 @@ def test_files_that_hold_no_counts(project, damage, parts) -> None:
 @pytest.mark.parametrize(
     ("section", "values", "parts"),
     [
-        ("drift", {"step": 10}, ["drift.step", "drift.steps"]),
-        ("prior", {"steps": "many"}, ["prior.steps", "many"]),
-        ("sampling", {"step_size": -1.0}, ["sampling.step_size", "-1"]),
+        ("drift", {"step": 10}, ["methods.lcd.drift.step", "methods.lcd.drift.steps"]),
+        ("prior", {"steps": "many"}, ["methods.lcd.prior.steps", "many"]),
+        ("sampling", {"step_size": -1.0}, ["methods.lcd.sampling.step_size", "-1"]),
     ],
     ids=["unknown key", "wrong type", "impossible value"],
 )
 def test_configurations_are_checked_before_anything_runs(project, section, values, parts) -> None:
-    project.configure(section, **values)
+    project.configure_lcd(section, **values)
     message = refused(project, "all", "--cores", "1", log=None)
     assert all(part in message for part in ["tiny.yaml", *parts]), message
     assert not results(project)

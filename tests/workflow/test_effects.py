@@ -10,7 +10,9 @@ import pytest
 from tests.workflow.project import Job
 from tests.workflow.test_reruns import NOTHING, different_results, rules
 
-DATA = {"simulate_screen", "import_screen", "filter_screen", "make_folds", "select_genes"}
+FITS = ("lcd_fit_prior", "lcd_fit_drift")
+DATA = {"simulate_screen", "import_screen", "filter_screen", "make_folds", "select_genes",
+        "differential_expression"}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -36,18 +38,19 @@ def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_
     )
     causes = pd.read_csv(results / "effects/held_out/causes.tsv", sep="\t")
     for fold, own in causes.groupby("fold"):
-        cells = ad.read_h5ad(results / f"folds/causes_{fold}/train.h5ad")
+        cells = ad.read_h5ad(results / f"folds/{fold}/data/train.h5ad")
         assert set(own["cause"]).isdisjoint(cells.obs["perturbation"])
-        assert (results / f"folds/causes_{fold}/model/model.safetensors").exists()
+        assert (results / f"folds/{fold}/lcd/effects/model/model.safetensors").exists()
     assert NOTHING in project.run("all", "--cores", "2")
 
     complete = new_project_copy(project, tmp_path / "complete")
     shutil.rmtree(results / "folds/causes_1")
     plan = project.plan("all")
-    fits = {job.wildcards for job in plan if job.rule in ("fit_prior", "fit_drift")}
-    assert fits == {"fold=causes_1"}
-    assert Job("hold_out_causes", "number=1") in plan
-    assert rules(plan).isdisjoint({*DATA, "check_fits"})
+    fits = {job.wildcards for job in plan if job.rule in FITS}
+    # The prior, on which coordinates have no influence, is that of the default settings.
+    assert fits == {"fold=causes_1, variant=default", "fold=causes_1, variant=effects"}
+    assert Job("hold_out_causes", "fold=causes_1") in plan
+    assert rules(plan).isdisjoint({*DATA, "lcd_check_fits", "write_settings"})
     project.run("all", "--cores", "1")
     assert different_results(complete, project, "results/singles/**/*") == []
 

@@ -8,14 +8,14 @@ import pytest
 def test_the_default_run_is_planned_for_a_cluster(new_project) -> None:
     project = new_project(None)
     jobs = project.plan("--profile", "slurm", "all")
-    assert {job.wildcards for job in jobs if job.rule == "fit_drift"} == {
-        "fold=1",
-        "fold=2",
-        "fold=3",
-        "fold=all",
-        "fold=all_seed2",
-        "fold=causes_1",
-        "fold=causes_2",
+    assert {job.wildcards for job in jobs if job.rule == "lcd_fit_drift"} == {
+        "fold=1, variant=default",
+        "fold=2, variant=default",
+        "fold=3, variant=default",
+        "fold=all, variant=effects",
+        "fold=all, variant=effects.seed2",
+        "fold=causes_1, variant=effects",
+        "fold=causes_2, variant=effects",
     }
     assert {"simulate_screen", "aggregate_metrics", "all"} < {job.rule for job in jobs}
 
@@ -30,7 +30,7 @@ def test_a_published_experiment_is_planned_from_its_download(new_project, name) 
     project = new_project(None)
     jobs = project.plan("all", "--configfile", f"config/{name}.yaml")
     assert [job.rule for job in jobs].count("download_screen") == 1
-    assert sum(job.rule == "fit_drift" for job in jobs) >= 10
+    assert sum(job.rule == "lcd_fit_drift" for job in jobs) >= 10
     assert "simulate_screen" not in {job.rule for job in jobs}
 
 
@@ -40,8 +40,8 @@ def test_the_genome_wide_screen_is_planned_from_its_downloads(new_project) -> No
     rules = [job.rule for job in jobs]
     assert rules.count("download_screen") == 1
     assert rules.count("download_gene_sets") == 2
-    assert rules.count("fit_drift") == 6  # all conditions, and five folds of held-out causes
-    assert {"simulate_screen", "make_folds", "score_recovery", "predict_lcd"}.isdisjoint(rules)
+    assert rules.count("lcd_fit_drift") == 6  # all conditions, and five folds of held-out causes
+    assert {"simulate_screen", "make_folds", "score_recovery", "lcd_predict"}.isdisjoint(rules)
 
 
 @pytest.mark.parametrize(("name", "fits"), [("norman_extract", 3), ("papalexi_extract", 6)])
@@ -53,5 +53,5 @@ def test_a_real_extract_is_planned_from_its_files(new_project, name, fits) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()  # a plan needs no more than that the file is there
     jobs = project.plan("all", "--configfile", f"config/{name}.yaml")
-    assert sum(job.rule == "fit_drift" for job in jobs) == fits
+    assert sum(job.rule == "lcd_fit_drift" for job in jobs) == fits
     assert {"simulate_screen", "download_screen"}.isdisjoint({job.rule for job in jobs})

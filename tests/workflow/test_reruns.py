@@ -1,6 +1,7 @@
 """What makes results stale, and what does not."""
 
 import os
+import re
 import shutil
 
 from tests.workflow.project import Job, Project
@@ -10,8 +11,10 @@ BEFORE_THE_FOLDS = {
     Job("simulate_screen", ""),
     Job("import_screen", ""),
     Job("filter_screen", ""),
+    Job("differential_expression", ""),
     Job("make_folds", ""),
 }
+SETTINGS = "write_settings"
 
 
 def rules(jobs: set[Job]) -> set[str]:
@@ -45,7 +48,8 @@ def test_a_deleted_fold_is_rebuilt_alone_and_as_it_was(tiny_run, tiny_copy) -> N
     rebuilt = tiny_copy.plan("all")
     of_fold = {job for job in complete if is_of_fold(job, "2")}
     aggregates = {job for job in complete if "fold=" not in job.wildcards} - BEFORE_THE_FOLDS
-    assert {"fit_prior", "fit_drift", "predict_lcd", "compute_metrics"} < rules(of_fold)
+    aggregates = {job for job in aggregates if job.rule != SETTINGS}
+    assert {"lcd_fit_prior", "lcd_fit_drift", "lcd_predict", "compute_metrics"} < rules(of_fold)
     assert Job("aggregate_metrics", "") in aggregates
     assert rebuilt == of_fold | aggregates
 
@@ -82,7 +86,7 @@ def content(project: Project, path: str) -> bytes:
 
 def test_another_seed_reruns_everything_that_is_random(tiny_copy) -> None:
     jobs = tiny_copy.plan("all", "--config", "seed=2")
-    assert {"simulate_screen", "make_folds", "fit_prior", "fit_drift"} < rules(jobs)
+    assert {"simulate_screen", "make_folds", "lcd_fit_prior", "lcd_fit_drift"} < rules(jobs)
 
 
 def test_edited_code_makes_stale_what_uses_it_until_the_edit_is_undone(tiny_copy) -> None:
@@ -90,24 +94,28 @@ def test_edited_code_makes_stale_what_uses_it_until_the_edit_is_undone(tiny_copy
     original = drift.read_bytes()
     append(tiny_copy, "lcd_core/drift.py", "# edited\n")
     stale = tiny_copy.plan("all")
-    assert {Job("fit_drift", "fold=1"), Job("fit_drift", "fold=2")} < stale
-    assert {Job("compute_metrics", f"fold={fold}, method=lcd") for fold in (1, 2)} < stale
+    both = ("fold=1, variant=default", "fold=2, variant=default")
+    assert {Job("lcd_fit_drift", wildcards) for wildcards in both} < stale
+    metrics = {f"fold={fold}, method=lcd, variant=default" for fold in (1, 2)}
+    assert {Job("compute_metrics", wildcards) for wildcards in metrics} < stale
     assert BEFORE_THE_FOLDS.isdisjoint(stale)
-    assert rules(stale).isdisjoint({"select_genes", "fit_prior", "predict_reference"})
+    assert rules(stale).isdisjoint({"select_genes", "lcd_fit_prior", "salt_predict"})
     drift.write_bytes(original)  # with a new modification time, as after switching branches
     assert not tiny_copy.plan("all")
 
 
 def test_an_edited_script_makes_its_rule_stale(tiny_copy) -> None:
-    append(tiny_copy, "workflow/scripts/benchmark/test_differential_expression.py", "# edited\n")
+    append(tiny_copy, "workflow/methods/salt/predict.py", "# edited\n")
     stale = tiny_copy.plan("all")
-    assert {Job("test_differential_expression", f"fold={fold}") for fold in (1, 2)} < stale
-    assert rules(stale).isdisjoint({"select_genes", "fit_prior", "fit_drift", "predict_lcd"})
+    both = ("fold=1, variant=default", "fold=2, variant=default")
+    assert {Job("salt_predict", wildcards) for wildcards in both} < stale
+    untouched = {"select_genes", "lcd_fit_prior", "lcd_fit_drift", "lcd_predict"}
+    assert rules(stale).isdisjoint(untouched)
 
 
 def test_touched_files_leave_nothing_to_do(tiny_copy) -> None:
     code = ("lcd_core/**/*", "workflow/**/*", "config/*", "profiles/**/*", "Snakefile", "tiny.yaml")
-    for pattern in (*code, "results/tiny/screen/*", "results/tiny/folds/1/*"):
+    for pattern in (*code, "results/tiny/screen/*", "results/tiny/folds/1/**/*"):
         touched = tiny_copy.files(pattern)
         assert touched, pattern
         for path in touched:
@@ -116,15 +124,18 @@ def test_touched_files_leave_nothing_to_do(tiny_copy) -> None:
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(tiny_copy) -> None:
-    tiny_copy.configure("drift", steps=31)
-    stale = rules(tiny_copy.plan("all"))
-    assert {"fit_drift", "predict_lcd", "check_fits", "aggregate_metrics"} < stale
-    assert stale.isdisjoint({"simulate_screen", "select_genes", "fit_prior", "predict_reference"})
+    tiny_copy.configure_lcd("drift", steps=31)
+    plan = tiny_copy.plan("all")
+    assert {"lcd_fit_drift", "lcd_predict", "lcd_check_fits", "aggregate_metrics"} < rules(plan)
+    untouched = {"simulate_screen", "select_genes", "lcd_fit_prior", "salt_predict"}
+    assert rules(plan).isdisjoint(untouched)
+    written = [job.wildcards for job in plan if job.rule == SETTINGS]
+    assert written == ["method=lcd, settings_name=default, program=fit_drift"]
 
 
 def test_comments_and_order_in_the_configuration_do_not_count(tiny_copy) -> None:
     path = tiny_copy.folder / "tiny.yaml"
-    blocks = path.read_text().split("\n\n")
+    blocks = re.split(r"\n\n(?=\S)", path.read_text())
     path.write_text("# Another comment.\n" + "\n\n".join(reversed(blocks)) + "\n")
     assert not tiny_copy.plan("all")
 

@@ -16,13 +16,15 @@ def test_a_real_screen_runs_to_its_metrics(new_project, shared_data) -> None:
     original = ad.read_h5ad(screen)
     assert cells.shape == original.shape
     assert (cells.X != original.X).nnz == 0
-    held_out = (project.folder / "results/real/folds/1/test_perturbations.txt").read_text().split()
+    held_out = (
+        (project.folder / "results/real/folds/1/data/test_perturbations.txt").read_text().split()
+    )
     assert len(held_out) == 2
     metrics = pd.read_csv(project.folder / "results/real/benchmark/metrics.tsv", sep="\t")
     assert set(metrics["perturbation"]) == set(held_out)
     assert set(metrics["method"]) == {"lcd", "ceiling"}
     assert metrics["value"].notna().all()
-    predicted = ad.read_h5ad(project.folder / "results/real/folds/1/predictions/lcd.h5ad")
+    predicted = ad.read_h5ad(project.folder / "results/real/folds/1/lcd/default/prediction.h5ad")
     assert predicted.n_vars == 60
     assert set(predicted.obs["perturbation"]) == set(held_out)
 

@@ -1,11 +1,6 @@
 """Predictions against held-out cells: metrics per fold, tables over all folds."""
 
 
-def metrics_of(fold, fit):
-    """Table of metrics of a fit."""
-    return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
-
-
 rule compute_metrics:
     input:
         train="<results>/folds/{fold}/data/train.h5ad",

@@ -142,6 +142,103 @@ def prediction_of(fold, method, variant):
     return path
 
 
+def table_of_folds(wildcards):
+    """The table that says what a fold trains on; all conditions need none."""
+    return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
+
+
+def settings_file(method, program):
+    """The settings that a program reads, for the variant of a job."""
+
+    def of_variant(wildcards):
+        name = Variant.parse(wildcards.variant).settings
+        return f"{RESULTS}/settings/{method}/{name}/{program}.json"
+
+    return of_variant
+
+
+def written_before(method, program, argument):
+    """What an earlier program of the same method wrote, for the fit of a job."""
+
+    def of_fit(wildcards):
+        return output_of(method, program, argument, wildcards.fold, wildcards.variant)
+
+    return of_fit
+
+
+def inputs_of(method, program):
+    """Files that a program reads, by the names of its arguments."""
+    data = "<results>/folds/{fold}/data"
+    before = provided_before(method, program)
+    files = {}
+    for argument in arguments_of(script_of(method, program)):
+        if argument in program.outputs:
+            continue
+        if argument in before:
+            earlier = before[argument][0]
+            files[argument] = written_before(method.name, earlier.script, argument)
+        elif argument in FOLD_FILES | HELD_OUT_FILES:
+            files[argument] = f"{data}/{(FOLD_FILES | HELD_OUT_FILES)[argument]}"
+        elif argument == "settings":
+            files[argument] = settings_file(method.name, program.script)
+    return files
+
+
+def params_of(method, program):
+    """Values that a program gets, by the names of its arguments, and what decides on reruns."""
+    hash_of_code = source_hash(ROOT, script_of(method, program).relative_to(ROOT))
+    values = {
+        "n_cells": CFG.prediction.cells,
+        "keep": CFG.prediction.keep,
+        "top_genes": CFG.evaluation.top_genes,
+        "check_cells": CFG.evaluation.check_cells,
+        "seed": seed(program.script, method=method.name),
+        "device": CFG.device,
+        "code": hash_of_code,
+        "checkpoint": checkpoint,
+        "checkpoint_interval": checkpoint_interval,
+    }
+    wanted = arguments_of(script_of(method, program))
+    threads = {"threads": CFG.threads.fit} if program.threaded else {}
+    own = {name: value for name, value in values.items() if name in wanted}
+    return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
+
+
+def metrics_of(fold, fit):
+    """Table of metrics of a fit."""
+    return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
+
+
+def grid_metrics(wildcards):
+    """Metrics of every point of a method's grid."""
+    return [metrics_of(TUNING, fit) for fit in PLAN.grid_fits(wildcards.method)]
+
+
+def grid_settings(wildcards):
+    """All settings of every point of a method's grid."""
+    fits = PLAN.grid_fits(wildcards.method)
+    return [PLAN.all_settings(wildcards.method, fit.variant.settings) for fit in fits]
+
+
+def linear_training(wildcards):
+    """Settings of the training on a linear system, which takes longer for large ones."""
+    values = settings("linear_drift", leave_out=("scaling",))
+    steps = values.pop("steps_from_1000_genes")
+    if steps is not None and int(wildcards.genes) >= 1000:
+        values["steps"] = steps
+    return values
+
+
+def linear_seed(purpose):
+    """Seed that linear systems share which differ in their perturbed genes alone."""
+
+    def from_wildcards(wildcards):
+        which = {key: wildcards[key] for key in ("structure", "genes", "system")}
+        return derive_seed(CFG.seed, run=CFG.run, purpose=purpose, **which)
+
+    return from_wildcards
+
+
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []

@@ -20,11 +20,6 @@ rule make_folds:
         "../scripts/folds/make_folds.py"
 
 
-def table_of_folds(wildcards):
-    """The table that says what a fold trains on; all conditions need none."""
-    return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
-
-
 rule select_genes:
     input:
         screen="<results>/screen/filtered.h5ad",

@@ -19,25 +19,6 @@ LINEAR_SHOWN = {
 }
 
 
-def linear_training(wildcards):
-    """Settings of the training on a linear system, which takes longer for large ones."""
-    values = settings("linear_drift", leave_out=("scaling",))
-    steps = values.pop("steps_from_1000_genes")
-    if steps is not None and int(wildcards.genes) >= 1000:
-        values["steps"] = steps
-    return values
-
-
-def linear_seed(purpose):
-    """Seed that linear systems share which differ in their perturbed genes alone."""
-
-    def from_wildcards(wildcards):
-        which = {key: wildcards[key] for key in ("structure", "genes", "system")}
-        return derive_seed(CFG.seed, run=CFG.run, purpose=purpose, **which)
-
-    return from_wildcards
-
-
 wildcard_constraints:
     structure="|".join(LINEAR.structures),
     genes="[0-9]+",

@@ -1,17 +1,6 @@
 """Choosing settings of methods on combinations held out for that alone."""
 
 
-def grid_metrics(wildcards):
-    """Metrics of every point of a method's grid."""
-    return [metrics_of(TUNING, fit) for fit in PLAN.grid_fits(wildcards.method)]
-
-
-def grid_settings(wildcards):
-    """All settings of every point of a method's grid."""
-    fits = PLAN.grid_fits(wildcards.method)
-    return [PLAN.all_settings(wildcards.method, fit.variant.settings) for fit in fits]
-
-
 rule choose_settings:
     input:
         metrics_tables=grid_metrics,
