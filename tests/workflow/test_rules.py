@@ -110,6 +110,11 @@ def test_main_has_no_defaults_but_none(path: Path) -> None:
             assert [ast.unparse(own) for own in defaults] == ["None"] * len(defaults)
 
 
+def test_the_cluster_profile_names_rules() -> None:
+    profile = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    assert set(profile["set-resources"]) <= {rule["name"] for rule in with_script("everything")}
+
+
 def test_every_job_has_a_log() -> None:
     assert not [rule["name"] for rule in with_script("everything") if rule["log"] != 1]
 
