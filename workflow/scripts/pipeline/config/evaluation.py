@@ -31,6 +31,8 @@ class Evaluation(Section):
                 "energy_distance_top_de",
                 "wasserstein1_top_de",
                 "wasserstein1_all",
+                "discrimination_l2",
+                "discrimination_cosine",
             ),
             "Metrics to compute; `top_de` are the differentially expressed genes, `delta` changes "
             "from control.",
