@@ -593,6 +593,18 @@ class TestPlan:
         # The drift's own settings agree, but it learns from another prior.
         assert owner("hot", fit_prior) == owner("hot", fit_drift) == "hot"
 
+    def test_files_of_a_variant_that_is_not_defined_are_refused(self) -> None:
+        plan = self.plan()
+        method = plan.methods["lcd"]
+        program = method.program("fit_drift")
+        for ask in (
+            lambda: plan.owner(method, Fit.parse("lcd/wide").variant, program),
+            lambda: plan.settings("lcd", "wide", program),
+            lambda: plan.owner(plan.methods["salt"], Fit.parse("salt/x").variant, program),
+        ):
+            with pytest.raises(InputError, match=r"has no such variant"):
+                ask()
+
     def test_settings_are_whole(self) -> None:
         plan = self.plan(**lcd(drift={"steps": 7}, variants={"wide": {"drift": {"hidden": 9}}}))
         own = plan.settings("lcd", "wide", plan.methods["lcd"].program("fit_drift"))

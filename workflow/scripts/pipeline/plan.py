@@ -265,6 +265,7 @@ class Plan:
 
     def settings(self, method: str, variant: str, program: Program) -> dict[str, Any] | None:
         """Settings that a program reads; None for a variant that is chosen by the run itself."""
+        self._check_variant("methods", Fit(method, Variant(variant)))
         if variant == TUNED:
             return None
         own = self._settings[method, variant]
@@ -280,6 +281,7 @@ class Plan:
         Of the variants that agree in all settings up to that program it is the first: a grid over
         settings of a later step does not repeat the steps before.
         """
+        self._check_variant("methods", Fit(method.name, variant))
         if method.settings is None or variant.settings == TUNED:
             return variant
         sections = method.sections_up_to(program)
