@@ -3,12 +3,21 @@
 import errno
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from lcd_core.errors import InputError
+from pipeline.ownership import ClaimLost, ancestors_up_to_snakemake, claim, end_with
+
+FAILED = 1
+INTERRUPTED = 128 + signal.SIGINT
+STOPPED = 128 + signal.SIGTERM
+"""Exit codes of a job that fails, is interrupted, or is asked to end."""
 
 
 def configure_logging(log: str | None) -> None:
@@ -39,8 +48,33 @@ def system_error_message(error: OSError) -> str | None:
     return None
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(STOPPED)
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """End on SIGTERM as on an error, so that nothing half-written is left; ignore SIGUSR1.
+
+    Schedulers send the latter to announce the end of a job; fits answer it with a checkpoint (see
+    :func:`pipeline.checkpoints.checkpoints`), other jobs have nothing to save.
+    """
+    handlers: dict[int, Any] = {signal.SIGTERM: _stop, signal.SIGUSR1: signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_job(main: Callable[..., None], snakemake: Any) -> None:
-    """Call ``main`` with the rule's named inputs, outputs and params as keyword arguments."""
+    """Call ``main`` with the rule's named inputs, outputs and params as keyword arguments.
+
+    The outputs, and the file of checkpoints, are this job's to write until it ends, and it ends
+    with the Snakemake that has started it (see :mod:`pipeline.ownership`). The exit code is 1
+    after an error, 130 after an interrupt (Ctrl-C), and 143 after SIGTERM.
+    """
     configure_logging(snakemake.log[0] if snakemake.log else None)
     arguments: dict[str, Any] = {}
     for group in (snakemake.input, snakemake.output, snakemake.params):
@@ -52,18 +86,32 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
         import torch
 
         torch.set_num_threads(int(arguments.pop("threads")))
+    own = [*snakemake.output, *(arguments[name] for name in ("checkpoint",) if name in arguments)]
+    watch = end_with(ancestors_up_to_snakemake(), STOPPED)
+    code = FAILED
     try:
-        main(**arguments)
+        with signals(), claim(own):
+            main(**arguments)
+        return
     except InputError as error:
         logging.error("%s", error)
     except OSError as error:
         message = system_error_message(error)
         if message is None:
-            raise
-        logging.error("%s", message)
+            logging.exception("unexpected error; please report it with this log")
+        else:
+            logging.error("%s", message)
+    except ClaimLost as error:
+        logging.error("%s", error)
+    except KeyboardInterrupt:
+        logging.error("interrupted")
+        code = INTERRUPTED
+    except SystemExit as end:
+        logging.error("asked to end")
+        code = end.code if isinstance(end.code, int) else FAILED
     except Exception:
         logging.exception("unexpected error; please report it with this log")
-    else:
-        return
+    finally:
+        watch.set()
     sys.stderr.flush()
-    os._exit(1)  # skips the interpreter's teardown, whose own messages would hide the one above
+    os._exit(code)  # skips the interpreter's teardown, whose own messages would hide the one above
