@@ -50,7 +50,7 @@ lint: env
 	$(ACTIVATE) && ruff format --check .
 	$(ACTIVATE) && snakefmt --check $(SNAKEFILES)
 	$(ACTIVATE) && mypy --strict lcd_core
-	$(ACTIVATE) && mypy workflow/scripts workflow/methods
+	$(ACTIVATE) && mypy workflow/scripts workflow/methods benchmarks
 	$(ACTIVATE) && snakemake --lint
 
 docs: env

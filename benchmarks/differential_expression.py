@@ -23,7 +23,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.stats import mannwhitneyu
 
-from pipeline.differential_expression import differential_expression, sparse_lognorm
+from pipeline.differential_expression import differential_expression, sparse_lognorm, tidy
 from pipeline.screen import CONTROL
 
 
@@ -38,18 +38,21 @@ def simulate(n_cells: int, n_genes: int, n_perturbations: int, seed: int) -> ad.
     group = rng.integers(1, n_perturbations + 1, n_cells)
     group[: max(n_cells // 20, 2)] = 0
     names = np.array([CONTROL, *(f"P{i:04d}" for i in range(1, n_perturbations + 1))])
+    counts = sparse.vstack(blocks, format="csr")
+    obs = {
+        "perturbation": pd.Categorical(names[group]),
+        "library_size": np.asarray(counts.sum(axis=1), dtype=np.float64).ravel(),
+    }
     return ad.AnnData(
-        sparse.vstack(blocks, format="csr"),
-        obs=pd.DataFrame(
-            {"perturbation": pd.Categorical(names[group])}, index=[f"c{i}" for i in range(n_cells)]
-        ),
+        counts,
+        obs=pd.DataFrame(obs, index=[f"c{i}" for i in range(n_cells)]),
         var=pd.DataFrame(index=[f"g{i}" for i in range(n_genes)]),
     )
 
 
 def by_illico(screen: ad.AnnData, normalised: ad.AnnData, n_threads: int) -> pd.Series:
     """Run the pipeline's function, normalisation and adjustment included."""
-    table = differential_expression(screen, n_threads=n_threads)
+    table = tidy(differential_expression(screen, n_threads=n_threads))
     return table.set_index(["perturbation", "gene"])["p_value"]
 
 
@@ -126,7 +129,11 @@ def main() -> None:
     settings = parser.parse_args()
 
     screen = simulate(settings.cells, settings.genes, settings.perturbations, settings.seed)
-    values = ad.AnnData(sparse_lognorm(screen.X), obs=screen.obs, var=screen.var)
+    values = ad.AnnData(
+        sparse_lognorm(screen.X, screen.obs["library_size"].to_numpy()),
+        obs=screen.obs,
+        var=screen.var,
+    )
     print(
         f"{screen.n_obs} cells, {screen.n_vars} genes, {settings.perturbations} perturbations, "
         f"{screen.X.nnz / np.prod(screen.shape):.0%} of the counts above zero"

@@ -63,7 +63,7 @@ def choose_genes(
         free = [gene for gene in sets[index] if gene not in taken]
         if 12 <= len(sets[index]) <= 100 and len(free) >= 0.8 * len(sets[index]):
             # a part of the set, and genes that are not in it
-            size = min(room, max(6, rng.integers(n_genes // 60, n_genes // 25)))
+            size = min(room, max(6, int(rng.integers(n_genes // 60, n_genes // 25))))
             own = rng.choice(free, min(round(0.7 * size), len(free)), replace=False).tolist()
             strangers = sorted(set(symbols) - taken - set(free))
             own += rng.choice(strangers, size - len(own), replace=False).tolist()
@@ -178,9 +178,20 @@ def stages(
         "order": at("order.tsv"),
         "differential_expression": tests,
     }
-    cut: dict[str, Any] = {"cut": "markers", "markers": PATTERNS}
-    if number is not None:
-        cut = {"cut": "number", "number": number}
+    cut = {
+        "cut": "markers" if number is None else "number",
+        "markers": PATTERNS,
+        "number": number,
+        "height": None,
+        "min_size": 5,
+    }
+    testing = {
+        "fractions": FRACTIONS,
+        "seed": 1,
+        "alpha": 0.05,
+        "n_listed": 1000,
+        "n_resamples": 2000,
+    }
     tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership")}
     return {
         "modules": (find_modules.main, {"effects": effects, **tables, **cut}),
@@ -191,6 +202,8 @@ def stages(
                 "gene_sets": list(gene_sets),
                 "table": at("enrichment.tsv"),
                 "top_table": at("top_terms.tsv"),
+                "alpha": 0.01,
+                "top": 5,
             },
         ),
         "validation": (
@@ -200,8 +213,7 @@ def stages(
                 "differential_expression": tests,
                 "edges": at("validated_edges.tsv"),
                 "validation": at("validation.tsv"),
-                "fractions": FRACTIONS,
-                "seed": 1,
+                **testing,
             },
         ),
         "validation, held-out causes": (
@@ -211,8 +223,7 @@ def stages(
                 "differential_expression": tests,
                 "edges": at("held_out_edges.tsv"),
                 "validation": at("held_out_validation.tsv"),
-                "fractions": FRACTIONS,
-                "seed": 1,
+                **testing,
             },
         ),
         "export": (

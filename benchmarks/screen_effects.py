@@ -13,6 +13,7 @@ import argparse
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ TRAINED = [
     {"hidden": 512, "embedding_dimensions": 512},
     {"weight_decay": 0.3},
 ]
-READ = [{"level_alpha": a} for a in (0.02, 0.067, 0.15, 0.6, 1.0)]
-READ += [{"ridge": r} for r in (0.01, 0.1, 1.0, 10.0)] + [{"origin": "zero"}]
+READ: list[dict[str, Any]] = [{"level_alpha": a} for a in (0.02, 0.067, 0.15, 0.6, 1.0)]
+READ += [*({"ridge": r} for r in (0.01, 0.1, 1.0, 10.0)), {"origin": "zero"}]
 KS = (20, 50, 100)
 COLUMNS = ["seed", "estimator", "change", "auroc", "auroc_present"]
 COLUMNS += [f"precision@{k}" for k in KS] + ["base_rate", "unconverged", "loss"]
