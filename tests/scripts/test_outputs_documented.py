@@ -87,13 +87,21 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simulate_screen.main(
         screen=at("simulation/screen.h5ad"),
         effects=at("simulation/effects.tsv"),
+        indirect=at("simulation/indirect.tsv"),
+        perturbed=at("simulation/targets.tsv"),
         modules=at("simulation/modules.gmt"),
+        network="modules",
         genes=36,
         targets=3,
+        targets_from="regulators",
         doubles=3,
         cells_per_condition=8,
         control_cells=12,
         kind="activation",
+        failed_share=0.0,
+        confounding=0.0,
+        depth=1.0,
+        dominant_gene=None,
         seed=1,
     )
     import_screen.main(

@@ -3,23 +3,30 @@
 import hashlib
 
 import anndata as ad
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import isspmatrix_csr
 
 from lcd_core.errors import InputError
-from pipeline.tables import write_tsv
+from pipeline.tables import read_tsv, write_tsv
 from screen import simulate_screen as script
 from simulation import simulator
 
 SETTINGS = {
+    "network": "modules",
     "genes": 40,
     "targets": 5,
+    "targets_from": "regulators",
     "doubles": 4,
     "cells_per_condition": 6,
     "control_cells": 9,
     "kind": "knockdown",
+    "failed_share": 0.4,
+    "confounding": 0.0,
+    "depth": 1.0,
+    "dominant_gene": None,
     "seed": 11,
 }
 
@@ -28,6 +35,8 @@ def run(folder, **changes):
     paths = {
         "screen": folder / "screen.h5ad",
         "effects": folder / "effects.tsv",
+        "indirect": folder / "indirect.tsv",
+        "perturbed": folder / "targets.tsv",
         "modules": folder / "modules.gmt",
     }
     script.main(**{name: str(path) for name, path in paths.items()}, **(SETTINGS | changes))
@@ -58,6 +67,36 @@ def test_effects_are_the_edges_of_the_true_graph(tmp_path) -> None:
         matrix.loc[row.effect, row.cause] = row.weight
     np.testing.assert_allclose(matrix, truth.effects, rtol=1e-5)
     np.testing.assert_array_equal(edges["sign"], np.sign(edges["weight"]))
+
+
+def test_indirect_effects_are_pairs_without_an_edge_two_or_three_steps_apart(tmp_path) -> None:
+    paths = run(tmp_path, network="cascades")
+    graph = nx.from_pandas_edgelist(
+        read_tsv(paths["effects"]), "cause", "effect", create_using=nx.DiGraph
+    )
+    expected = {
+        (cause, effect, steps)
+        for cause, lengths in nx.all_pairs_shortest_path_length(graph, cutoff=3)
+        for effect, steps in lengths.items()
+        if steps > 1
+    }
+    table = read_tsv(paths["indirect"])
+    assert list(table.columns) == ["cause", "effect", "steps"]
+    assert set(table.itertuples(index=False, name=None)) == expected
+    assert len(table) == len(expected)
+
+
+def test_targets_say_what_their_perturbation_does(tmp_path) -> None:
+    paths = run(tmp_path)
+    table = read_tsv(paths["perturbed"])
+    names = set(ad.read_h5ad(paths["screen"]).obs["perturbation"])
+    assert list(table.columns) == ["target", "fold_change", "failed"]
+    assert list(table["target"]) == sorted(
+        name for name in names if "+" not in name and name != "control"
+    )
+    assert table["failed"].sum() == 2  # of five, share 0.4
+    assert table.loc[table["failed"], "fold_change"].eq(1).all()
+    assert table.loc[~table["failed"], "fold_change"].lt(0.5).all()
 
 
 def test_modules_are_a_gmt_of_simulated_genes(tmp_path) -> None:

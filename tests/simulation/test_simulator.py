@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lcd_core.errors import InputError
-from simulation.simulator import (
-    CATALOGUE,
-    FEWEST_GENES,
-    MOST_GENES,
-    RegulatoryNetwork,
-    build_network,
-    measure,
-    simulate_levels,
-    simulate_screen,
-)
+from simulation.cascade_network import cascade_network
+from simulation.catalogue import CATALOGUE, SIGNALS
+from simulation.dynamics import simulate_levels
+from simulation.measurement import mean_counts, measure
+from simulation.module_network import module_network
+from simulation.network import RegulatoryNetwork
+from simulation.simulator import NETWORKS, simulate_screen
+from simulation.wiring import FEWEST_GENES, MOST_GENES
+
+KINDS = st.sampled_from(sorted(NETWORKS))
 
 
 def written_out_production(network: RegulatoryNetwork, x: np.ndarray) -> np.ndarray:
@@ -60,14 +60,14 @@ def standard_errors_apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network() -> RegulatoryNetwork:
-    return build_network(60, np.random.default_rng(3))
+    return module_network(60, np.random.default_rng(3))
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**31), st.integers(FEWEST_GENES, 60))
-def test_production_equals_the_written_out_equations(seed: int, genes: int) -> None:
+@given(st.integers(0, 2**31), st.integers(FEWEST_GENES, 60), KINDS)
+def test_production_equals_the_written_out_equations(seed: int, genes: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
-    network = build_network(genes, rng)
+    network = NETWORKS[kind](genes, rng)
     levels = rng.lognormal(0, 1.5, (genes, 2))
     for cell in range(2):
         np.testing.assert_allclose(
@@ -90,10 +90,10 @@ def test_effects_are_the_elasticities_at_the_steady_state(network: RegulatoryNet
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**31))
-def test_signs_of_effects_hold_at_every_level(seed: int) -> None:
+@given(st.integers(0, 2**31), KINDS)
+def test_signs_of_effects_hold_at_every_level(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
-    network = build_network(40, rng)
+    network = NETWORKS[kind](40, rng)
     signs = np.sign(network.effects())
     levels = np.repeat(rng.lognormal(0, 1, (40, 1)), 40, axis=1)
     moved = network.production(levels * np.exp(1e-4 * np.eye(40)))
@@ -104,9 +104,9 @@ def test_signs_of_effects_hold_at_every_level(seed: int) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([36, 60, 80, 200]))
-def test_cycles_exist_and_are_negative(seed: int, genes: int) -> None:
-    effects = build_network(genes, np.random.default_rng(seed)).effects()
+@given(st.integers(0, 2**31), st.sampled_from([36, 60, 80, 200]), KINDS)
+def test_cycles_exist_and_are_negative(seed: int, genes: int, kind: str) -> None:
+    effects = NETWORKS[kind](genes, np.random.default_rng(seed)).effects()
     graph = nx.DiGraph((int(j), int(i)) for i, j in zip(*np.nonzero(effects), strict=True))
     cycles = list(nx.simple_cycles(graph))
     assert cycles
@@ -114,9 +114,10 @@ def test_cycles_exist_and_are_negative(seed: int, genes: int) -> None:
         assert np.prod([effects[b, a] for a, b in itertools.pairwise([*cycle, cycle[0]])]) < 0
 
 
+@pytest.mark.parametrize("kind", sorted(NETWORKS))
 @pytest.mark.parametrize("genes", [FEWEST_GENES, 60, 81, 200, MOST_GENES])
-def test_genes_are_regulators_and_disjoint_modules(genes: int) -> None:
-    network = build_network(genes, np.random.default_rng(0))
+def test_genes_are_regulators_and_disjoint_modules(genes: int, kind: str) -> None:
+    network = NETWORKS[kind](genes, np.random.default_rng(0))
     members = [gene for module in network.modules.values() for gene in module]
     assert [*network.regulators, *members] == list(network.genes)
     assert max(Counter(network.genes).values()) == 1
@@ -130,7 +131,46 @@ def test_genes_are_regulators_and_disjoint_modules(genes: int) -> None:
 
 def test_catalogue_has_no_symbol_twice() -> None:
     symbols = " ".join(f"{factors} {genes}" for factors, genes in CATALOGUE.values()).split()
-    assert max(Counter(symbols).values()) == 1
+    assert max(Counter([*symbols, *SIGNALS.values()]).values()) == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([36, 60, 81]), KINDS)
+def test_distances_are_those_of_the_graph(seed: int, genes: int, kind: str) -> None:
+    network = NETWORKS[kind](genes, np.random.default_rng(seed))
+    graph = nx.DiGraph((int(j), int(i)) for i, j in network.edges)
+    graph.add_nodes_from(range(genes))
+    expected = np.full((genes, genes), np.inf)
+    for cause, lengths in nx.all_pairs_shortest_path_length(graph):
+        for effect, steps in lengths.items():
+            expected[effect, cause] = steps
+    np.testing.assert_array_equal(network.distances(), expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([36, 60, 120, 250]))
+def test_cascades_act_mostly_through_other_genes(seed: int, genes: int) -> None:
+    """Few links, more pairs two or three steps apart, and causes that are no regulators."""
+    network = cascade_network(genes, np.random.default_rng(seed))
+    steps = network.distances()
+    assert genes < (steps == 1).sum() < 3 * genes
+    assert np.isin(steps, (2, 3)).sum() > 1.2 * (steps == 1).sum()
+    below = set(network.edges[:, 1].tolist()) - set(range(len(network.regulators)))
+    assert 0.2 < len(below) / (genes - len(network.regulators)) < 0.5
+    # all genes but the signals have causes
+    assert len(set(network.edges[:, 0].tolist())) == genes - len(network.modules)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_modules_of_cascades_are_what_is_below_their_chain(seed: int) -> None:
+    network = cascade_network(60, np.random.default_rng(seed))
+    steps = network.distances()
+    for chain, members in enumerate(network.modules.values()):
+        signal, first, last = range(3 * chain, 3 * chain + 3)
+        assert steps[first, signal] == steps[last, first] == 1
+        below = steps[[network.genes.index(gene) for gene in members], last]
+        assert set(below.tolist()) <= {1, 2}
 
 
 def test_longer_runs_and_other_starts_end_in_the_same_distribution() -> None:
@@ -139,7 +179,7 @@ def test_longer_runs_and_other_starts_end_in_the_same_distribution() -> None:
     The largest of 3 x 60 standard normal deviates exceeds 4.5 once in 800 times.
     """
     rng = np.random.default_rng(5)
-    network = build_network(60, rng)
+    network = module_network(60, rng)
     factors = np.ones((60, 1500))
     factors[::3] = 4.0  # a strong perturbation of many genes at once
     once = simulate_levels(network, factors, rng)
@@ -156,7 +196,7 @@ def test_longer_runs_and_other_starts_end_in_the_same_distribution() -> None:
 
 def test_an_early_stop_is_noticed_by_the_same_statistic() -> None:
     rng = np.random.default_rng(5)
-    network = build_network(60, rng)
+    network = module_network(60, rng)
     factors = np.ones((60, 1500))
     factors[::3] = 4.0
     early = simulate_levels(network, factors, rng, duration=2)
@@ -170,7 +210,7 @@ def test_without_noise_levels_solve_the_steady_state_equations(
     seed: int, regulation_strength: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    network = build_network(60, rng, regulation_strength=regulation_strength)
+    network = module_network(60, rng, regulation_strength=regulation_strength)
     factors = np.ones((60, 20))
     factors[range(10), range(10)] = 8.0
     factors[range(10), range(10, 20)] = 1 / 8
@@ -183,7 +223,7 @@ def test_without_noise_levels_solve_the_steady_state_equations(
 
 def test_zero_weights_give_independent_genes_of_the_stated_noise() -> None:
     rng = np.random.default_rng(1)
-    network = build_network(36, rng, regulation_strength=0.0)
+    network = module_network(36, rng, regulation_strength=0.0)
     assert not network.effects().any()
     levels = simulate_levels(network, np.ones((36, 4000)), rng, intrinsic_noise=0.2, step=0.05)
     correlations = np.corrcoef(levels)[np.triu_indices(36, 1)]
@@ -211,6 +251,13 @@ def test_measurement_has_the_stated_mean_and_overdispersion() -> None:
     np.testing.assert_allclose(counts.mean(axis=0), mean_counts, rtol=0.01)
     expected = mean_counts + mean_counts**2 * (np.exp(0.09) - 1)  # Poisson of a lognormal
     np.testing.assert_allclose(counts.var(axis=0), expected, rtol=0.03)
+
+
+def test_depth_scales_the_mean_counts(network: RegulatoryNetwork) -> None:
+    deep, shallow = (
+        mean_counts(network, np.random.default_rng(0), depth=depth) for depth in (1.0, 0.1)
+    )
+    np.testing.assert_allclose(shallow, deep / 10)
 
 
 def test_dropout_adds_zeros_beyond_poisson_and_keeps_the_mean() -> None:
@@ -320,7 +367,7 @@ def test_counts_look_like_highly_variable_genes(default_screen) -> None:
 def test_ribosomal_genes_respond_together(seed: int, fold: float) -> None:
     """Singles shift the genes of the module alike, unlike the genes of other modules."""
     rng = np.random.default_rng(seed)
-    network = build_network(80, rng)
+    network = module_network(80, rng)
     n_regulators = len(network.regulators)
     factors = np.ones((80, n_regulators + 1))
     factors[range(n_regulators), range(n_regulators)] = fold
@@ -336,7 +383,7 @@ def test_ribosomal_genes_respond_together(seed: int, fold: float) -> None:
 
 def test_doubles_deviate_from_additivity_through_interactions() -> None:
     """Without noise, log levels of doubles are far from the sum of the singles' changes."""
-    network = build_network(80, np.random.default_rng(0))
+    network = module_network(80, np.random.default_rng(0))
     regulators = range(len(network.regulators))
     pairs = list(itertools.combinations(regulators, 2))
     sets: list[tuple[int, ...]] = [(), *((gene,) for gene in regulators), *pairs]
@@ -383,6 +430,13 @@ def test_doubles_deviate_from_additivity_through_interactions() -> None:
         ("cells_per_condition", {"cells_per_condition": 0}),
         ("control_cells", {"control_cells": 0}),
         ("kind", {"kind": "knockout"}),
+        ("network", {"network": "random"}),
+        ("targets_from", {"targets_from": "nowhere"}),
+        ("failed_share", {"failed_share": 1.1}),
+        ("confounding", {"confounding": -0.5}),
+        ("depth", {"depth": 0.0}),
+        ("dominant_gene", {"dominant_gene": 1.0}),
+        ("dominant_gene", {"dominant_gene": 0.0}),
         ("regulation_strength", {"regulation_strength": -1.0}),
         ("regulation_strength", {"regulation_strength": 2.0}),
         ("interaction_strength", {"interaction_strength": 1.5}),

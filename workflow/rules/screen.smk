@@ -5,6 +5,8 @@ rule simulate_screen:
     output:
         screen="<results>/simulation/screen.h5ad",
         effects="<results>/simulation/effects.tsv",
+        indirect="<results>/simulation/indirect.tsv",
+        perturbed="<results>/simulation/targets.tsv",
         modules="<results>/simulation/modules.gmt",
     log:
         "<logs>/simulate_screen.log",

@@ -12,17 +12,24 @@ from pipeline.config.schema import PIPELINE, Section, contradiction, key
 class Simulation(Section):
     """The simulated screen; read only where `screen.kind` is `simulated`."""
 
-    genes: int = key(80, "Genes.", source=PIPELINE, unit="genes", ge=36, le=256)
-    targets: int = key(
-        12,
-        "Genes that are perturbed singly: regulators first, then others.",
+    network: Literal["modules", "cascades"] = key(
+        "modules",
+        "`modules`: sets of genes that share their regulators; `cascades`: chains of up to three "
+        "regulators and of genes below them, so that most effects are indirect.",
         source=PIPELINE,
-        unit="genes",
-        ge=1,
+    )
+    genes: int = key(80, "Genes.", source=PIPELINE, unit="genes", ge=36, le=256)
+    targets: int = key(12, "Genes that are perturbed singly.", source=PIPELINE, unit="genes", ge=1)
+    targets_from: Literal["regulators", "anywhere"] = key(
+        "regulators",
+        "Which these are: `regulators`, and others only where there are not enough; `anywhere`, "
+        "drawn from all genes alike.",
+        source=PIPELINE,
     )
     doubles: int = key(
         18,
-        "Pairs of these that are perturbed together; pairs of regulators as long as there are any.",
+        "Pairs of targets that are perturbed together; where targets are taken from regulators, "
+        "pairs of these as long as there are any.",
         source=PIPELINE,
         unit="pairs",
         ge=0,
@@ -36,6 +43,38 @@ class Simulation(Section):
         "Whether a perturbation raises or lowers the transcription of its target (CRISPRa, "
         "CRISPRi).",
         source=PIPELINE,
+    )
+    failed_share: float = key(
+        0.0,
+        "Share of the targets whose perturbation does nothing, rounded to whole targets.",
+        source=PIPELINE,
+        ge=0,
+        le=1,
+    )
+    confounding: float = key(
+        0.0,
+        "Strength of a hidden factor that differs between cells of every condition, and raises a "
+        "sixth of the genes while it lowers another: standard deviation of the logarithm of "
+        "their production.",
+        source=PIPELINE,
+        unit="log fold",
+        ge=0,
+        le=2,
+    )
+    depth: float = key(
+        1.0,
+        "Factor on the mean counts of all genes, which at 1 span 0.3 to 25 per cell.",
+        source=PIPELINE,
+        ge=0.001,
+        le=1000,
+    )
+    dominant_gene: float | None = key(
+        None,
+        "Share of all counts of the control that one gene holds, the gene that a target regulates "
+        "most; null for no such gene.",
+        source=PIPELINE,
+        ge=0.01,
+        le=0.9,
     )
 
     @model_validator(mode="after")
