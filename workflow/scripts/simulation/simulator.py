@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from lcd_core.errors import InputError
 from lcd_core.streams import numpy_stream
-from pipeline.screen import CONTROL, canonical_name
+from pipeline.screen import CONTROL, canonical_name, targets_of
 from simulation.cascade_network import cascade_network
 from simulation.checks import check_range
 from simulation.dynamics import simulate_levels
@@ -118,8 +118,8 @@ def simulate_screen(
 ) -> SimulatedScreen:
     """Simulate a screen of control, single and double perturbations.
 
-    Options have random streams of their own: with the same seed a screen with failed targets has
-    the network, targets and fold changes of the screen without.
+    Failed targets and the hidden factor have random streams of their own: with the same seed a
+    screen with them has the network, targets and other fold changes of the screen without.
 
     Parameters
     ----------
@@ -195,8 +195,7 @@ def simulate_screen(
         [control_cells] + [cells_per_condition] * (len(conditions) - 1),
     )
 
-    chosen = conditions[1 : targets + 1]
-    names = [target for (target,) in chosen]
+    names = [name for (name,) in conditions[1 : targets + 1]]
     failed = frozenset(
         numpy_stream(seed, "failed").permutation(names)[: round(failed_share * targets)].tolist()
     )
@@ -206,10 +205,9 @@ def simulate_screen(
         name: 1.0 if name in failed else float(fold[truth.genes.index(name)]) for name in names
     }
     factors = rng.lognormal(-(extrinsic_noise**2) / 2, extrinsic_noise, (genes, len(labels)))
-    for condition in conditions[1:]:
-        cells = labels == canonical_name(condition)
-        for target in condition:
-            factors[truth.genes.index(target), cells] *= fold_changes[target]
+    for name in np.unique(labels[labels != CONTROL]):
+        for target in targets_of(name):
+            factors[truth.genes.index(target), labels == name] *= fold_changes[target]
     factors *= hidden_factor(genes, len(labels), confounding, numpy_stream(seed, "confounding"))
 
     levels = simulate_levels(truth, factors, rng, intrinsic_noise=intrinsic_noise)
