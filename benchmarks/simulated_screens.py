@@ -66,6 +66,9 @@ def row_of(kind, seed):
     row["own change"] = f"{np.median(own):.2f}"
     row["median count"] = f"{np.median(means):.2f}"
     row["largest share"] = f"{means.max() / means.sum():.2f}"
+    totals = [screen.library_size[screen.perturbations == target].mean() for target in targets]
+    ratios = np.array(totals) / screen.library_size[control].mean()
+    row["total counts"] = f"{ratios.min():.2f} to {ratios.max():.2f}"
     row["seconds"] = f"{seconds:.1f}"
     return row
 

@@ -14,6 +14,10 @@ from simulation.perturbations import TargetsFrom
 from simulation.simulator import Kind, NetworkKind, SimulatedScreen, simulate_screen
 
 INDIRECT_STEPS = (2, 3)
+MODULES: dict[NetworkKind, str] = {
+    "modules": "genes that share regulators in the simulation",
+    "cascades": "genes below one chain of regulators in the simulation",
+}
 
 
 def edge_table(simulated: SimulatedScreen) -> pd.DataFrame:
@@ -122,7 +126,7 @@ def main(
     write_tsv(target_table(simulated), perturbed)
     with atomic(modules) as temporary:
         lines = [
-            "\t".join([f"SIM_{name}", "genes that share regulators in the simulation", *members])
+            "\t".join([f"SIM_{name}", MODULES[network], *members])
             for name, members in simulated.modules.items()
         ]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
