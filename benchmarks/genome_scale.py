@@ -192,9 +192,9 @@ def stages(
         "n_listed": 1000,
         "n_resamples": 2000,
     }
-    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership")}
+    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership", "numbers")}
     return {
-        "modules": (find_modules.main, {"effects": effects, **tables, **cut}),
+        "modules": (find_modules.main, {"effects": effects, "seed_effects": [], **tables, **cut}),
         "enrichment": (
             enrich_modules.main,
             {
