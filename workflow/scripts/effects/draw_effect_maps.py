@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.effects import read_effects
-from pipeline.figures import MUTED, new_figure, save, style
+from pipeline.figures import MUTED, new_figure, number_text, save, style
 from pipeline.gene_tree import module_colour, read_tree
 from pipeline.observed_changes import read_changes
 
@@ -93,7 +93,7 @@ def maps_of(matrix: ad.AnnData, genes: Sequence[str], changes: pd.DataFrame) -> 
     observed = changes.reindex(index=causes, columns=list(genes)).to_numpy(dtype=float)
     compared = np.isfinite(expected) & np.isfinite(observed) & different(causes, genes)
     r = correlation(expected[compared], observed[compared])
-    agreement = f", r = {r:.2f}".replace("-", "−") if np.isfinite(r) else ""
+    agreement = f", r = {number_text(r, '.2f')}" if np.isfinite(r) else ""
     return [
         Map("Direct effects, Aᵀ", np.asarray(ordered.X), list(genes), "Effect", "Cause"),
         Map("Initial responses, Vᵀ", rows_of("initial"), causes, "Drift at the origin"),
