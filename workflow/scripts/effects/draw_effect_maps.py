@@ -31,7 +31,7 @@ SIDES = {2: 165.0, 1: 385.0}
 """Width of a map in points, about, by the number of maps beside each other."""
 SMALLEST_NAMES, LARGEST_NAMES = 4.0, 6.5
 """Sizes of font in points: below the smaller one, nobody could read the names in print."""
-LOWEST = 0.12
+LOWEST = 0.2
 """Height of the flattest map, as a share of its width."""
 
 
