@@ -28,6 +28,7 @@ from scipy.stats import false_discovery_control, norm
 from effects import (
     draw_effect_maps,
     draw_enrichment,
+    draw_module_numbers,
     draw_network,
     draw_validation,
     enrich_modules,
@@ -130,7 +131,7 @@ def simulate(
     matrix = ad.AnnData(
         A.T,
         obs=pd.DataFrame({"perturbed": perturbed}, index=names),
-        var=pd.DataFrame(index=names),
+        var=pd.DataFrame({"control_limit": 0.0}, index=names),
         layers={
             "initial": rows(shifts + noise),
             "limit": rows(limits),
@@ -192,9 +193,9 @@ def stages(
         "n_listed": 1000,
         "n_resamples": 2000,
     }
-    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership")}
+    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership", "numbers")}
     return {
-        "modules": (find_modules.main, {"effects": effects, **tables, **cut}),
+        "modules": (find_modules.main, {"effects": effects, "seed_effects": [], **tables, **cut}),
         "enrichment": (
             enrich_modules.main,
             {
@@ -238,6 +239,15 @@ def stages(
             },
         ),
         "figure of maps": (draw_effect_maps.main, {**matrix, "figure": at("maps.svg")}),
+        "figure of numbers": (
+            draw_module_numbers.main,
+            {
+                "numbers": at("numbers.tsv"),
+                "figure": at("module_numbers.svg"),
+                "cut": cut["cut"],
+                "min_size": cut["min_size"],
+            },
+        ),
         "figure of terms": (
             draw_enrichment.main,
             {

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import average, fcluster
-from scipy.spatial.distance import squareform
+from scipy.spatial.distance import pdist, squareform
 
 from evaluation.modules import (
     UNASSIGNED,
-    cut_at_height,
+    correlation_distances,
     cut_into,
     effect_distances,
     leaf_order,
     lone_clusters,
     marker_height,
     module_tree,
+    number_at_height,
 )
 from lcd_core.errors import InputError
 
@@ -30,6 +31,10 @@ def line_tree(*points):
     """Tree of points on a line."""
     x = np.array(points, dtype=float)
     return module_tree(np.abs(x[:, None] - x))
+
+
+def cut_at_height(tree, height, min_size):
+    return cut_into(tree, number_at_height(tree, height), min_size)
 
 
 def partition(labels):
@@ -149,6 +154,34 @@ def test_block_structure_is_recovered():
     assert partition(modules) == partition(block[order])
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 8), st.integers(2, 9), st.integers(0, 10_000))
+def test_correlation_distances_equal_scipys(n, d, seed):
+    profiles = np.random.default_rng(seed).normal(size=(n, d))
+    expected = squareform(pdist(profiles.T, "correlation"))
+    np.testing.assert_allclose(correlation_distances(profiles), expected, atol=1e-9)
+
+
+def test_genes_of_constant_profile_correlate_with_none():
+    profiles = np.array([[1.0, 2.0, 5.0, 5.0], [2.0, 4.0, 5.0, 5.0], [3.0, 6.0, 5.0, 5.0]])
+    expected = [[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
+    np.testing.assert_allclose(correlation_distances(profiles), expected, atol=1e-12)
+
+
+def test_modules_of_co_expression_are_those_of_common_factors():
+    rng = np.random.default_rng(2)
+    block = rng.permutation(np.repeat([0, 1, 2], 8))
+    cells = rng.normal(size=(200, 3))[:, block] + rng.normal(0, 0.3, (200, 24))
+    assert partition(cut_into(module_tree(correlation_distances(cells)), 3)) == partition(block)
+
+
+def test_profiles_that_do_not_correlate_are_refused():
+    with pytest.raises(InputError, match="1 rows"):
+        correlation_distances(np.ones((1, 3)))
+    with pytest.raises(InputError, match="2 values not finite"):
+        correlation_distances(np.array([[1.0, np.nan], [2.0, 3.0], [np.inf, 1.0]]))
+
+
 def test_genes_without_a_cluster_are_alone():
     membership = np.array([0, 2, 1, 0, 2, 0])
     alone = lone_clusters(membership)
@@ -175,7 +208,7 @@ def test_bad_requests_are_refused():
     with pytest.raises(InputError, match="1 markers"):
         marker_height(tree, [2, 2])
     with pytest.raises(InputError, match="min_size"):
-        cut_at_height(tree, 1.0, 0)
+        cut_into(tree, 2, 0)
     with pytest.raises(InputError, match=r"shape \(2, 3\)"):
         effect_distances(np.ones((2, 3)))
     with pytest.raises(InputError, match="at least two genes"):

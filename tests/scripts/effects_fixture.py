@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control
 from effects import (
     draw_effect_maps,
     draw_enrichment,
+    draw_module_numbers,
     draw_network,
     draw_validation,
     enrich_modules,
@@ -23,11 +24,19 @@ from pipeline.tables import write_tsv
 
 GENES = [f"GENE{i}" for i in range(24)]
 NEVER = GENES[::6]  # never perturbed
-INPUT_TABLES = ("validation", "held_out_validation", "validated_edges", "edges", "top_terms")
+INPUT_TABLES = (
+    "validation",
+    "held_out_validation",
+    "validated_edges",
+    "edges",
+    "top_terms",
+    "numbers",
+)
 NO_TEST = "GENE1"  # perturbed, but missing in the table of tests
 FIGURES = {
     "maps": (draw_effect_maps, {}),
     "enrichment": (draw_enrichment, {"alpha": 0.01}),
+    "module_numbers": (draw_module_numbers, {"cut": "number", "min_size": 5}),
     "network": (draw_network, {"alpha": 0.05, "n_edges": 50}),
     "validation": (draw_validation, {"alpha": 0.05}),
 }
@@ -52,7 +61,7 @@ def effects_of(genes=GENES, never=NEVER, seed=0, **layers):
     return ad.AnnData(
         X,
         obs=pd.DataFrame({"perturbed": perturbed}, index=list(genes)),
-        var=pd.DataFrame(index=list(genes)),
+        var=pd.DataFrame({"control_limit": rng.normal(0, 5, d)}, index=list(genes)),
         layers={**rows, **layers},
     )
 
@@ -90,8 +99,8 @@ def write_inputs(folder, effects):
 
     write_h5ad(effects, at("effects.h5ad"))
     write_tsv(screen_tests(effects), at("tests.tsv"))
-    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership")}
-    find_modules.main(effects=at("effects.h5ad"), **tables, **CUT)
+    tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership", "numbers")}
+    find_modules.main(effects=at("effects.h5ad"), seed_effects=[], **tables, **CUT)
     common = {"differential_expression": at("tests.tsv"), "fractions": [0.01, 0.1, 1], "seed": 1}
     common |= {"alpha": 0.05, "n_listed": 1000, "n_resamples": 200}
     validate_edges.main(

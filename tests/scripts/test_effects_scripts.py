@@ -104,6 +104,7 @@ class TestEstimate:
                 False, True, False, True, True,
             ]  # fmt: skip
         np.testing.assert_array_equal(matrix.layers["limit"][2], responses["C"].X[0])
+        np.testing.assert_array_equal(matrix.var["control_limit"], responses["control"].X[0])
         np.testing.assert_array_equal(
             matrix.layers["initial"][0], responses["A"].layers["initial"][0]
         )
@@ -167,6 +168,8 @@ class TestCombine:
         assert ensemble.uns["fits"] == 3
         limits = np.mean([read_effects(path).layers["limit"] for path in fits], axis=0)
         np.testing.assert_allclose(ensemble.layers["limit"], limits)
+        control = np.mean([read_effects(path).var["control_limit"] for path in fits], axis=0)
+        np.testing.assert_allclose(ensemble.var["control_limit"], control)
 
     def test_one_fit_has_no_spread(self, tmp_path):
         fit = estimate(tmp_path)

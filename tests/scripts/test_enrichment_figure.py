@@ -69,12 +69,6 @@ def test_without_terms_the_figure_says_so():
     assert figure.texts[0].get_text() == "No module has a term with adjusted P < 0.02."
 
 
-@pytest.mark.parametrize("absent", [None, []])
-def test_gene_sets_are_optional(inputs, tmp_path, absent):
-    path = draw("enrichment", inputs, tmp_path, top_terms=absent)
-    assert "No gene sets" in texts(path)[0]
-
-
 @pytest.mark.parametrize(
     ("term", "collection", "expected"),
     [

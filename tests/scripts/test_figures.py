@@ -18,6 +18,8 @@ from methods.lcd import check_fits, draw_fit_checks, draw_training_curves
 from pipeline.figures import (
     draw_methods,
     linear_threshold,
+    number_text,
+    plain_numbers,
     save,
     scale_distances,
     style,
@@ -376,6 +378,12 @@ def test_long_training_tables_are_averaged_over_consecutive_rows(monkeypatch):
     condensed = draw_training_curves.condensed
     assert condensed(log).to_dict("list") == {"step": [30, 50], "loss": [3, 6]}
     assert condensed(log.head(2)).to_dict("list") == {"step": [10, 20], "loss": [1, 2]}
+
+
+def test_negative_numbers_have_a_minus_sign():
+    assert number_text(-0.001) == "−0.001"
+    assert number_text(1.23456e-5, ".2g") == "1.2e−05"
+    assert plain_numbers()(-30.0, 0) == "−30"
 
 
 def test_labels_are_thinned_evenly():

@@ -10,6 +10,8 @@ from evaluation.modules import effect_distances, leaf_order, module_tree
 from lcd_core.errors import InputError
 from pipeline.tables import read_tsv
 
+OUTPUTS = ("tree", "order", "membership", "numbers")
+LABELLED = ("order", "membership")
 GENES = ["RPL3", "RPL4", "RPS2", "RPS6", "MT1", "MT2", "MT3", "LONE", "rpl9"]
 
 
@@ -24,16 +26,25 @@ def effect_matrix():
 
 @pytest.fixture
 def run(tmp_path, A):
-    def run(effects=None, **settings):
+    def run(effects=None, seeds=(), **settings):
         if effects is None:
             frame = pd.DataFrame({"perturbed": True}, index=GENES)
             effects = ad.AnnData(A.T, obs=frame, var=pd.DataFrame(index=GENES))
         effects.write_h5ad(tmp_path / "effects.h5ad")
-        outputs = {name: str(tmp_path / f"{name}.tsv") for name in ("tree", "order", "membership")}
-        unset = {"markers": [], "height": None, "number": None, "min_size": 5}
+        outputs = {name: str(tmp_path / f"{name}.tsv") for name in OUTPUTS}
+        paths = [str(tmp_path / f"seed_{number}.h5ad") for number in range(len(seeds))]
+        for path, own in zip(paths, seeds, strict=True):
+            own.write_h5ad(path)
+        unset = {
+            "seed_effects": paths,
+            "markers": [],
+            "height": None,
+            "number": None,
+            "min_size": 5,
+        }
         find_modules.main(effects=str(tmp_path / "effects.h5ad"), **outputs, **(unset | settings))
         return {
-            name: read_tsv(path, dtype={"module": "Int64"}) if name != "tree" else read_tsv(path)
+            name: read_tsv(path, dtype={"module": "Int64"} if name in LABELLED else None)
             for name, path in outputs.items()
         }
 
@@ -84,6 +95,38 @@ def test_causes_in_another_order_give_the_same_modules(run, A):
     pd.testing.assert_frame_equal(
         run(effects=shuffled, cut="number", number=4, min_size=3)["tree"], expected
     )
+
+
+def test_the_number_in_use_is_marked_whatever_the_cut(run, A):
+    heights = module_tree(effect_distances(A))[:, 2]
+    for settings in (
+        {"cut": "number", "number": 4},
+        {"cut": "height", "height": heights[4]},  # five of eight merges are made
+        {"cut": "auto"},
+    ):
+        numbers = run(min_size=3, **settings)["numbers"]
+        assert numbers["clusters"].tolist() == list(range(1, 10))
+        assert numbers.loc[numbers["chosen"], "clusters"].tolist() == [4]
+        assert numbers["stability"].isna().all()
+    chosen = numbers[numbers["chosen"]].iloc[0]
+    assert (chosen["modules"], chosen["genes"]) == (2, 7)
+
+
+def test_the_trees_of_single_seeds_decide_with_the_ensemble(run, A):
+    same = matrix(A.T, GENES, GENES)
+    assert run(seeds=[same, same], cut="auto", min_size=3)["numbers"]["stability"].max() == 1
+    other = matrix(A.T, GENES[::-1], GENES[::-1])
+    with pytest.raises(InputError, match=r"(?s)seed_1.h5ad.*training seed"):
+        run(seeds=[same, other], cut="auto")
+
+
+@pytest.mark.parametrize("settings", [{"cut": "none"}, {"cut": "auto", "min_size": 5}])
+def test_without_modules_the_order_of_the_tree_remains(run, A, settings):
+    tables = run(**settings)
+    assert members(tables) == set()
+    assert not tables["numbers"]["chosen"].any()
+    leaves = np.array(GENES)[leaf_order(module_tree(effect_distances(A)))].tolist()
+    assert tables["order"]["gene"].tolist() == leaves
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fold="1",
         n_genes=12,
         markers_per_perturbation=2,
+        module_markers=[],
     )
 
     lcd = fold / "lcd" / "default"
@@ -270,6 +271,8 @@ def write_effects(root: Path, train: str, model: str) -> None:
         markers=[],
         height=None,
         effects=ensemble,
+        seed_effects=[fit, fit],
+        numbers=at("module_numbers.tsv"),
         tree=at("tree.tsv"),
         order=at("order.tsv"),
         membership=modules,

@@ -111,6 +111,8 @@ def find(effects, membership, number=NUMBER, min_size=MIN_SIZE):
         markers=[],
         height=None,
         effects=effects,
+        seed_effects=[],
+        numbers=str(folder / "module_numbers.tsv"),
         tree=str(folder / "tree.tsv"),
         order=str(folder / "order.tsv"),
         membership=membership,

@@ -65,7 +65,7 @@ def run(
     out["test_differential_expression"] = str(folder / fold / "test_differential_expression.tsv")
     out["test_perturbations"] = str(folder / fold / "test_perturbations.txt")
     folds = str(folder / "folds.tsv") if folds == "" else folds
-    chosen: dict[str, object] = {"n_genes": 12, "markers_per_perturbation": 4}
+    chosen: dict[str, object] = {"n_genes": 12, "markers_per_perturbation": 4, "module_markers": []}
     tests = str(folder / "tests.h5ad")
     differential_expression.main(screen=screen, tests=tests, n_threads=1)
     select_genes.main(
@@ -285,3 +285,19 @@ def test_folds_of_another_screen(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not in the screen") as error:
         run(tmp_path, other)
     assert "A+C" in str(error.value)
+
+
+def test_markers_of_the_modules_that_are_not_modelled_are_told_before_any_fit(tmp_path):
+    screen, *_ = example(tmp_path)
+    genes = run(tmp_path, screen, module_markers=["G*"]).genes["gene"].tolist()
+    left_out = sorted(set(GENES) - set(genes))
+    with pytest.raises(InputError) as error:
+        run(tmp_path, screen, module_markers=[left_out[0], genes[0], "RPL*"])
+    message = str(error.value)
+    assert f"1 of the modelled genes are in the marker set {left_out[0]}" in message
+    assert f"modules.markers, genes of {screen}" in message
+    assert f"not selected: {left_out[0]}" in message
+    assert "genes.count" in message
+    assert "modules.cut to auto" in message
+    with pytest.raises(InputError, match=r"(?s)0 of the modelled genes.*RPL\*"):
+        run(tmp_path, screen, module_markers=["RPL*"])

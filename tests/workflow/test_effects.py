@@ -57,7 +57,7 @@ def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_
     project.run("all", "--report", "report.html")
     report = (project.folder / "report.html").read_text()
     figures = project.files("results/singles/figures/effects_*.svg")
-    assert len(figures) == 5
+    assert len(figures) == 6
     assert "training_conditions.svg" in report
     assert all(figure.rsplit("/", 1)[1] in report for figure in figures)
 

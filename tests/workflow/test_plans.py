@@ -55,3 +55,33 @@ def test_a_real_extract_is_planned_from_its_files(new_project, name, fits) -> No
     jobs = project.plan("all", "--configfile", f"config/{name}.yaml")
     assert sum(job.rule == "lcd_fit_drift" for job in jobs) == fits
     assert {"simulate_screen", "download_screen"}.isdisjoint({job.rule for job in jobs})
+
+
+@pytest.mark.parametrize(
+    ("changes", "figures"),
+    [
+        ({"enrichment": {"gene_sets": []}}, {"draw_module_numbers"}),
+        ({"modules": {"cut": "none"}}, set()),
+        ({}, {"draw_module_numbers", "draw_enrichment"}),
+    ],
+    ids=["no gene sets", "no modules", "both"],
+)
+def test_figures_of_modules_and_of_their_gene_sets_are_made_where_there_are_such(
+    new_project, changes, figures
+) -> None:
+    project = new_project("singles.yaml")
+    for section, values in changes.items():
+        project.configure(section, **values)
+    planned = {job.rule for job in project.plan("all")}
+    assert planned & {"draw_module_numbers", "draw_enrichment"} == figures
+    assert ("enrich_modules" in planned) == ("draw_enrichment" in figures)
+    assert {"find_modules", "draw_effect_maps", "draw_network", "write_effects_html"} <= planned
+
+
+def test_markers_that_are_not_modelled_end_the_run_before_any_fit(new_project) -> None:
+    project = new_project("singles.yaml")
+    project.configure("modules", cut="markers", markers=["NONE*"])
+    done = project.snakemake("all", "--cores", "2")
+    assert done.returncode != 0
+    assert "0 of the modelled genes are in the marker set NONE*" in done.stdout
+    assert not (project.folder / "results/singles/folds/all/lcd").exists()

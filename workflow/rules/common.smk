@@ -44,6 +44,8 @@ ALL = "all"
 CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
 SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
 
+HAS_MODULES = CFG.modules.cut != "none"
+HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
 IN_BENCHMARK = "benchmark" in CFG.analyses
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
@@ -145,6 +147,12 @@ def prediction_of(fold, method, variant):
 def table_of_folds(wildcards):
     """The table that says what a fold trains on; all conditions need none."""
     return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
+
+
+def module_markers(wildcards):
+    """Markers by which the modules are cut, where a fold's fits give the effects; else none."""
+    by_markers = "effects" in CFG.analyses and CFG.modules.cut == "markers"
+    return list(CFG.modules.markers) if by_markers and wildcards.fold == ALL else []
 
 
 def settings_file(method, program):
@@ -278,13 +286,14 @@ def final_files():
             *rules.find_modules.output,
             *rules.validate_edges.output,
             *rules.draw_effect_maps.output,
-            *rules.draw_enrichment.output,
             *rules.draw_network.output,
             *rules.draw_validation.output,
             *rules.write_effects_html.output,
         ]
-        if CFG.enrichment.gene_sets:
-            files += rules.enrich_modules.output
+        if HAS_MODULES:
+            files += rules.draw_module_numbers.output
+        if HAS_TERMS:
+            files += [*rules.enrich_modules.output, *rules.draw_enrichment.output]
         if CFG.effects.held_out_folds:
             files += rules.validate_held_out_edges.output
         if CFG.screen.kind == "simulated":

@@ -56,10 +56,12 @@ rule combine_effects:
 rule find_modules:
     input:
         effects=f"{EFFECTS}/ensemble.h5ad",
+        seed_effects=SEED_EFFECTS,
     output:
         tree=f"{EFFECTS}/tree.tsv",
         order=f"{EFFECTS}/order.tsv",
         membership=f"{EFFECTS}/modules.tsv",
+        numbers=f"{EFFECTS}/module_numbers.tsv",
     log:
         "<logs>/effects/find_modules.log",
     benchmark:
@@ -91,25 +93,27 @@ rule download_gene_sets:
         "../scripts/effects/download_gene_sets.py"
 
 
-rule enrich_modules:
-    input:
-        membership=f"{EFFECTS}/modules.tsv",
-        gene_sets=CFG.enrichment.gene_sets,
-    output:
-        table=f"{EFFECTS}/enrichment.tsv",
-        top_table=f"{EFFECTS}/top_terms.tsv",
-    log:
-        "<logs>/effects/enrich_modules.log",
-    benchmark:
-        "<benchmarks>/effects/enrich_modules.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    params:
-        alpha=CFG.enrichment.alpha,
-        top=CFG.enrichment.top_terms,
-        source=source("effects/enrich_modules"),
-    script:
-        "../scripts/effects/enrich_modules.py"
+if HAS_TERMS:
+
+    rule enrich_modules:
+        input:
+            membership=f"{EFFECTS}/modules.tsv",
+            gene_sets=CFG.enrichment.gene_sets,
+        output:
+            table=f"{EFFECTS}/enrichment.tsv",
+            top_table=f"{EFFECTS}/top_terms.tsv",
+        log:
+            "<logs>/effects/enrich_modules.log",
+        benchmark:
+            "<benchmarks>/effects/enrich_modules.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        params:
+            alpha=CFG.enrichment.alpha,
+            top=CFG.enrichment.top_terms,
+            source=source("effects/enrich_modules"),
+        script:
+            "../scripts/effects/enrich_modules.py"
 
 
 rule export_effects:

@@ -1,7 +1,7 @@
 """Figures and tables of the causal effects for the report."""
 
 HELD_OUT_VALIDATION = branch(CAUSE_FOLDS, then=f"{EFFECTS}/held_out/validation.tsv")
-TOP_TERMS = branch(CFG.enrichment.gene_sets, then=f"{EFFECTS}/top_terms.tsv")
+TOP_TERMS = branch(HAS_TERMS, then=f"{EFFECTS}/top_terms.tsv")
 
 
 rule draw_effect_maps:
@@ -28,28 +28,54 @@ rule draw_effect_maps:
         "../scripts/effects/draw_effect_maps.py"
 
 
-rule draw_enrichment:
-    input:
-        order=f"{EFFECTS}/order.tsv",
-        top_terms=TOP_TERMS,
-    output:
-        figure=report(
-            "<results>/figures/effects_enrichment.svg",
-            caption="../report/effects_enrichment.rst",
-            category="Causal effects",
-            labels={"result": "Gene sets of the modules", "type": "figure"},
-        ),
-    log:
-        "<logs>/effects/draw_enrichment.log",
-    benchmark:
-        "<benchmarks>/effects/draw_enrichment.tsv"
-    conda:
-        "../../envs/figures.yaml"
-    params:
-        alpha=CFG.enrichment.alpha,
-        source=source("effects/draw_enrichment"),
-    script:
-        "../scripts/effects/draw_enrichment.py"
+if HAS_MODULES:
+
+    rule draw_module_numbers:
+        input:
+            numbers=f"{EFFECTS}/module_numbers.tsv",
+        output:
+            figure=report(
+                "<results>/figures/effects_module_numbers.svg",
+                caption="../report/effects_module_numbers.rst",
+                category="Causal effects",
+                labels={"result": "Number of modules", "type": "figure"},
+            ),
+        log:
+            "<logs>/effects/draw_module_numbers.log",
+        conda:
+            "../../envs/figures.yaml"
+        params:
+            cut=CFG.modules.cut,
+            min_size=CFG.modules.min_size,
+            source=source("effects/draw_module_numbers"),
+        script:
+            "../scripts/effects/draw_module_numbers.py"
+
+
+if HAS_TERMS:
+
+    rule draw_enrichment:
+        input:
+            order=f"{EFFECTS}/order.tsv",
+            top_terms=f"{EFFECTS}/top_terms.tsv",
+        output:
+            figure=report(
+                "<results>/figures/effects_enrichment.svg",
+                caption="../report/effects_enrichment.rst",
+                category="Causal effects",
+                labels={"result": "Gene sets of the modules", "type": "figure"},
+            ),
+        log:
+            "<logs>/effects/draw_enrichment.log",
+        benchmark:
+            "<benchmarks>/effects/draw_enrichment.tsv"
+        conda:
+            "../../envs/figures.yaml"
+        params:
+            alpha=CFG.enrichment.alpha,
+            source=source("effects/draw_enrichment"),
+        script:
+            "../scripts/effects/draw_enrichment.py"
 
 
 rule draw_network:

@@ -45,6 +45,7 @@ rule select_genes:
         fold="{fold}",
         n_genes=CFG.genes.count,
         markers_per_perturbation=CFG.genes.markers_per_perturbation,
+        module_markers=module_markers,
         source=source("folds/select_genes"),
     script:
         "../scripts/folds/select_genes.py"

@@ -21,6 +21,7 @@ from pipeline.figures import (
     limits_of,
     new_figure,
     note,
+    plain_numbers,
     save,
     scale_distances,
     style,
@@ -237,7 +238,7 @@ def draw_states(tables: dict[str, pd.DataFrame], looks: Looks) -> Figure:
         ticks = [0.0, *marks[:: -(-len(marks) // 3)]]
         grid[0].set_yticks(sorted({*ticks, *(-tick for tick in ticks[1:])}))
         grid[0].yaxis.set_minor_locator(NullLocator())
-        grid[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        grid[0].yaxis.set_major_formatter(plain_numbers())
     grid[1].set_xlim(0, start)
     middles = (np.array(starts) + np.array([*starts[1:], start])) / 2
     grid[1].set_xticks(middles, thinned([f"fold {name}" for name in tables], FOLDS_LABELLED // 2))

@@ -16,6 +16,7 @@ from pipeline.figures import (
     MUTED,
     limits_of,
     new_figure,
+    plain_numbers,
     save,
     style,
     thinned,
@@ -111,7 +112,7 @@ def draw_record(
         ):  # label within decades if they are few
             if finite.max() / finite.min() < decades:
                 axes.yaxis.set_major_locator(LogLocator(subs=digits, numticks=6))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(plain_numbers())
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set_ylim(limits_of({field: values}, margin=0.08))

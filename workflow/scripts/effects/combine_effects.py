@@ -19,9 +19,10 @@ def main(*, fits: Sequence[str], ensemble: str) -> None:
     fits
         Effects (h5ad, causes x effects) of each fit.
     ensemble
-        The same with means in ``X`` and in every layer of responses and, of two fits or more, the
-        layers ``sd`` (standard deviation over fits) and ``sign_agreement`` (share of fits whose
-        effect has the sign of the mean). A cause has converged if it did in every fit.
+        The same with means in ``X``, in every layer of responses and of the control's limit and,
+        of two fits or more, the layers ``sd`` (standard deviation over fits) and
+        ``sign_agreement`` (share of fits whose effect has the sign of the mean). A cause has
+        converged if it did in every fit.
     """
     each = [read_effects(path) for path in fits]
     first = each[0]
@@ -44,11 +45,11 @@ def main(*, fits: Sequence[str], ensemble: str) -> None:
     converged = pd.concat([own.obs["converged"].astype("boolean") for own in each], axis=1)
     obs["converged"] = converged.all(axis=1, skipna=False).astype("boolean")
     obs["relative_residual"] = np.max([own.obs["relative_residual"] for own in each], axis=0)
+    control = np.mean([own.var["control_limit"] for own in each], axis=0)
+    var = pd.DataFrame({"control_limit": control}, index=first.var_names)
     uns = {**first.uns, "fits": len(each), "rank": min(int(own.uns["rank"]) for own in each)}
     write_h5ad(
-        ad.AnnData(
-            X=mean, obs=obs, var=pd.DataFrame(index=first.var_names), layers=layers, uns=uns
-        ),
+        ad.AnnData(X=mean, obs=obs, var=var, layers=layers, uns=uns),
         ensemble,
     )
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.effects import read_effects
-from pipeline.figures import MUTED, new_figure, save, style
+from pipeline.figures import MUTED, new_figure, number_text, save, style
 from pipeline.gene_tree import module_colour, read_tree
 from pipeline.observed_changes import read_changes
 
@@ -27,10 +27,12 @@ MISSING = "#BDBDBD"
 MAP_DOTS = 200
 """Dots per inch: two genes a dot where there are a thousand."""
 ROBUST_SHARE = 0.995
-MAP_POINTS = 165.0
-"""Side of a map in points where genes are named, about."""
-SMALLEST_NAMES = 3.0
-"""Size of font in points below which genes are not named."""
+SIDES = {2: 165.0, 1: 385.0}
+"""Width of a map in points, about, by the number of maps beside each other."""
+SMALLEST_NAMES, LARGEST_NAMES = 4.0, 6.5
+"""Sizes of font in points: below the smaller one, nobody could read the names in print."""
+LOWEST = 0.2
+"""Height of the flattest map, as a share of its width."""
 
 
 def main(*, effects: str, order: str, differential_expression: str, figure: str) -> None:
@@ -40,7 +42,8 @@ def main(*, effects: str, order: str, differential_expression: str, figure: str)
     ----------
     effects
         Effect matrix (h5ad, causes x effects) of all genes, with ``obs["perturbed"]`` and the
-        layers ``initial``, ``limit``, ``pseudoinverse`` and ``limit_expression``.
+        layers ``initial``, ``limit``, ``pseudoinverse`` and ``limit_expression``, and
+        ``var["control_limit"]``.
     order
         TSV of the genes in the order of the tree, with their modules.
     differential_expression
@@ -73,7 +76,11 @@ class Map(NamedTuple):
 
 
 def maps_of(matrix: ad.AnnData, genes: Sequence[str], changes: pd.DataFrame) -> list[Map]:
-    """Matrices of the figure; those of responses have the perturbed causes only."""
+    """Matrices of the figure; those of responses have the perturbed causes only.
+
+    Limits are drawn against the control's: measured from the origin, all of them share its offset,
+    beside which the responses would not be seen.
+    """
     ordered = matrix[list(genes), list(genes)]
     seen = ordered.obs["perturbed"].to_numpy(dtype=bool)
     causes = ordered.obs_names[seen].tolist()
@@ -81,16 +88,17 @@ def maps_of(matrix: ad.AnnData, genes: Sequence[str], changes: pd.DataFrame) -> 
     def rows_of(layer: str) -> Matrix:
         return np.asarray(ordered.layers[layer], dtype=float)[seen]
 
+    limit = rows_of("limit") - ordered.var["control_limit"].to_numpy(dtype=float)
     expected = rows_of("limit_expression")
     observed = changes.reindex(index=causes, columns=list(genes)).to_numpy(dtype=float)
     compared = np.isfinite(expected) & np.isfinite(observed) & different(causes, genes)
     r = correlation(expected[compared], observed[compared])
-    agreement = f", r = {r:.2f}".replace("-", "−") if np.isfinite(r) else ""
+    agreement = f", r = {number_text(r, '.2f')}" if np.isfinite(r) else ""
     return [
         Map("Direct effects, Aᵀ", np.asarray(ordered.X), list(genes), "Effect", "Cause"),
         Map("Initial responses, Vᵀ", rows_of("initial"), causes, "Drift at the origin"),
         Map("Pseudoinverse of the limits, L⁺", rows_of("pseudoinverse"), causes, "Entry of L⁺"),
-        Map("Limit responses, Lᵀ", rows_of("limit"), causes, "Change of the state"),
+        Map("Limit responses, minus control's", limit, causes, "Change of the state"),
         Map("Normalised limit responses", expected, causes, "Change of log1p expression"),
         Map(f"Observed changes{agreement}", observed, causes, "Change of log1p expression"),
     ]
@@ -125,33 +133,56 @@ def diverging() -> Colormap:
     return matplotlib.colormaps[DIVERGING].resampled(LEVELS).with_extremes(bad=MISSING)
 
 
+def font_of(names: Sequence[str], points: float) -> float | None:
+    """Size of font in which the names stand beside each other, or None where it is too small."""
+    size = min(0.95 * points / len(names), LARGEST_NAMES)
+    return size if size >= SMALLEST_NAMES else None
+
+
 def draw_maps(maps: Sequence[Map], genes: Sequence[str], module_of: Mapping[str, int]) -> Figure:
-    """Draw matrices, two in a row, with the modules along causes and genes."""
-    n_rows = -(-len(maps) // 2)
-    figure = new_figure(3.05 * n_rows)
-    grid = figure.subplots(n_rows, 2, squeeze=False)
-    for axes, own in zip(grid.flat, maps, strict=False):
-        draw_map(axes, own, genes, module_of)
+    """Draw matrices with the modules along causes and genes, where there are any.
+
+    Two stand in a row, unless the genes could be named only in maps as wide as the page.
+    """
+    columns = 2
+    if font_of(genes, SIDES[2]) is None and font_of(genes, SIDES[1]):
+        columns = 1
+    n_rows = -(-len(maps) // columns)
+    shapes = [1.0 if columns == 2 else max(len(own.causes) / len(genes), LOWEST) for own in maps]
+    inches = [3.05 if columns == 2 else 0.95 + SIDES[1] / 72 * shape for shape in shapes]
+    figure = new_figure(sum(inches[::columns]))
+    grid = figure.subplots(n_rows, columns, squeeze=False, height_ratios=inches[::columns])
+    for axes, own, shape in zip(grid.flat, maps, shapes, strict=False):
+        axes.set_box_aspect(shape)
+        draw_map(axes, own, genes, module_of, (SIDES[columns], SIDES[columns] * shape))
     for axes in grid.flat[len(maps) :]:
         axes.set_visible(False)
     return figure
 
 
-def draw_map(axes: Axes, own: Map, genes: Sequence[str], module_of: Mapping[str, int]) -> None:
-    """Draw one matrix, its genes by name where there is room and by module in any case."""
-    axes.set_box_aspect(1)
+def draw_map(
+    axes: Axes,
+    own: Map,
+    genes: Sequence[str],
+    module_of: Mapping[str, int],
+    points: tuple[float, float],
+) -> None:
+    """Draw one matrix of about so many points, width and height, and what its rows are."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
     if not own.causes:
         axes.set_title(own.title)
-        axes.text(0.5, 0.5, "no cause was perturbed", ha="center", va="center", color=MUTED)
+        axes.text(
+            0.5, 0.5, "no cause was perturbed", ha="center", va="center", color=MUTED,
+            transform=axes.transAxes,
+        )  # fmt: skip
         return
     size = colour_limit(own, genes)
     # Resampled to the size of print when saved, since viewers shrink images each in their own way;
     # values, not colours, are averaged, which keeps the colours few.
     image = axes.imshow(
-        enlarged(np.clip(own.values, -size, size)),
+        enlarged(np.clip(own.values, -size, size), points),
         cmap=diverging(),
         vmin=-size,
         vmax=size,
@@ -163,41 +194,61 @@ def draw_map(axes: Axes, own: Map, genes: Sequence[str], module_of: Mapping[str,
     bar.set_label(own.label)
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+    label_map(axes, own, genes, module_of, points)
 
-    above = axes.inset_axes((0, 1.012, 1, 0.028))
-    beside = axes.inset_axes((-0.04, 0, 0.028, 1))
-    named = 0.95 * MAP_POINTS / len(genes) >= SMALLEST_NAMES
-    numbered = any(module_of.values())
-    of_genes, of_causes = ([module_of[gene] for gene in own] for own in (genes, own.causes))
-    draw_strip(above, of_genes, horizontal=True, numbers=numbered)
-    draw_strip(beside, of_causes, horizontal=False, numbers=numbered and not named)
+
+def label_map(
+    axes: Axes,
+    own: Map,
+    genes: Sequence[str],
+    module_of: Mapping[str, int],
+    points: tuple[float, float],
+) -> None:
+    """Write the names of all causes and of all genes, or their number; and the modules."""
+    above = beside = axes
+    fonts = font_of(genes, points[0]), font_of(own.causes, points[1])
+    if any(module_of.values()):
+        strip = 0.028 * SIDES[2]  # points
+        wide, high = strip / points[0], strip / points[1]
+        above = axes.inset_axes((0, 1 + 0.43 * high, 1, high))
+        beside = axes.inset_axes((-1.43 * wide, 0, wide, 1))
+        of_genes, of_causes = ([module_of[gene] for gene in own] for own in (genes, own.causes))
+        draw_strip(above, of_genes, points[0], horizontal=True, numbers=True)
+        draw_strip(beside, of_causes, points[1], horizontal=False, numbers=fonts[1] is None)
     above.set_title(own.title, pad=4)
-    if named:
-        for axis, names, turn in ((axes.xaxis, genes, 90), (beside.yaxis, own.causes, 0)):
-            axis.set_ticks(range(len(names)), names)
-            font = min(0.95 * MAP_POINTS / len(names), 6.5)
+    for axis, names, font, what, turn in (
+        (axes.xaxis, genes, fonts[0], "Gene affected", 90),
+        (beside.yaxis, own.causes, fonts[1], own.rows, 0),
+    ):
+        axis.set_label_text(what if font else f"{what} ({len(names):,}; not named)")
+        if font:
+            axis.set_ticks(range(len(names)), names, fontstyle="italic")
             axis.set_tick_params(length=0, pad=1, labelsize=font, labelrotation=turn)
-            for label in axis.get_ticklabels():
-                label.set_fontstyle("italic")
-    axes.set_xlabel("Gene affected" if named else f"Gene affected ({len(genes):,})")
-    beside.set_ylabel(own.rows if named else f"{own.rows} ({len(own.causes):,})", labelpad=2)
+    beside.yaxis.labelpad = 2
 
 
-def enlarged(values: Matrix) -> Matrix:
+def enlarged(values: Matrix, points: tuple[float, float]) -> Matrix:
     """Repeat rows and columns that are few, where the others are many.
 
     Matplotlib smooths both directions of an image where one has less than three dots an entry;
     repeated, few rows beside many columns keep their edges.
     """
-    dots = MAP_POINTS / 72 * MAP_DOTS
-    if 3 * max(values.shape) <= dots:
+    across, down = (side / 72 * MAP_DOTS for side in points)
+    n_rows, n_columns = values.shape
+    if 3 * n_columns <= across and 3 * n_rows <= down:
         return values
-    rows, columns = (max(1, int(np.ceil(2 * dots / n))) if n < dots else 1 for n in values.shape)
-    return values.repeat(rows, axis=0).repeat(columns, axis=1)
+    for axis, (n, dots) in enumerate(((n_rows, down), (n_columns, across))):
+        values = values.repeat(max(1, int(np.ceil(2 * dots / n))) if n < dots else 1, axis=axis)
+    return values
 
 
-def draw_strip(axes: Axes, modules: Sequence[int], *, horizontal: bool, numbers: bool) -> None:
-    """Draw the modules along one side of a map, their numbers where they do not collide."""
+def draw_strip(
+    axes: Axes, modules: Sequence[int], points: float, *, horizontal: bool, numbers: bool
+) -> None:
+    """Draw the modules along one side of a map, so many points long, with their numbers.
+
+    Numbers that would collide with that of a larger module are left out.
+    """
     present = sorted(set(modules))
     codes = np.searchsorted(present, modules)
     axes.imshow(
@@ -218,9 +269,9 @@ def draw_strip(axes: Axes, modules: Sequence[int], *, horizontal: bool, numbers:
     for module, members in groupby(modules):
         length = len(list(members))
         if module:
-            # half of the room that the number takes, as a share of the strip
-            half = 0.011 * len(str(module)) if horizontal else 0.015
-            runs.append((length, module, start + (length - 1) / 2, half * len(modules)))
+            # half of the room that the number takes, in points
+            half = 1.8 * len(str(module)) if horizontal else 2.5
+            runs.append((length, module, start + (length - 1) / 2, half / points * len(modules)))
         start += length
     shown = spaced(runs)
     axis: Any = axes.xaxis if horizontal else axes.yaxis

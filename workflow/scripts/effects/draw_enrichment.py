@@ -27,26 +27,23 @@ MOST_IN_A_COLUMN = 60
 """Terms above whose number the modules stand in two columns."""
 
 
-def main(*, order: str, figure: str, alpha: float, top_terms: str | None = None) -> None:
+def main(*, order: str, top_terms: str, figure: str, alpha: float) -> None:
     """Draw the strongest terms of each module (SVG).
 
     Parameters
     ----------
     order
         TSV of the genes in the order of the tree, with their modules.
+    top_terms
+        TSV of each module's strongest terms.
     figure
         SVG to write.
     alpha
         False discovery rate of the terms.
-    top_terms
-        TSV of each module's strongest terms; none where no gene sets are configured.
     """
+    terms = read_tsv(top_terms, dtype={"term": str, "collection": str})
     with style():
-        if top_terms:
-            terms = read_tsv(top_terms, dtype={"term": str, "collection": str})
-            save(draw_terms(terms, alpha, read_tree(order).genes), figure)
-        else:
-            save(note("No gene sets are configured, so no module is tested."), figure)
+        save(draw_terms(terms, alpha, read_tree(order).genes), figure)
 
 
 class Bars(NamedTuple):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lcd_core.errors import InputError
 from pipeline.effects import read_effects
-from pipeline.figures import INK, MUTED, WIDTH, new_figure, note, save, style
+from pipeline.figures import INK, MUTED, WIDTH, new_figure, note, number_text, save, style
 from pipeline.gene_tree import module_colour, read_tree
 from pipeline.network_layout import Point, curve, place
 from pipeline.observed_changes import read_changes
@@ -267,7 +267,7 @@ def legends(figure: Figure, alpha: float, size: NDArray[np.float64], *, uncertai
         ],
         "Predicted effect": signs,
         "Magnitude": [
-            Line2D([], [], color=INK, linewidth=width, label=f"{end:.2g}")
+            Line2D([], [], color=INK, linewidth=width, label=number_text(end, ".2g"))
             for width, end in zip(widths, ends, strict=True)
         ],
         "Gene": [gene(True, "perturbed"), gene(False, "never perturbed")],

@@ -116,7 +116,7 @@ def effect_data(linear: Linearisation, responses: ad.AnnData) -> ad.AnnData:
     return ad.AnnData(
         X=np.ascontiguousarray(linear.estimate.effects.T),
         obs=obs,
-        var=pd.DataFrame(index=genes),
+        var=pd.DataFrame({"control_limit": np.array(responses.X[0])}, index=genes),
         layers=layers,
         uns={
             "ridge": linear.estimate.ridge,

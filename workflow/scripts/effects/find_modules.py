@@ -2,44 +2,50 @@
 
 import logging
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.module_numbers import best_number, score_numbers
 from evaluation.modules import (
     UNASSIGNED,
-    cut_at_height,
+    Integers,
     cut_into,
     effect_distances,
     leaf_order,
     marker_height,
     module_tree,
+    number_at_height,
 )
 from lcd_core.errors import InputError
 from pipeline.effects import read_effects, square_effects
+from pipeline.module_markers import require_markers
 from pipeline.tables import write_tsv
 
 
 def main(
     *,
     effects: str,
+    seed_effects: Sequence[str],
     tree: str,
     order: str,
     membership: str,
+    numbers: str,
     cut: str,
     markers: Sequence[str],
     height: float | None,
     number: int | None,
     min_size: int,
 ) -> None:
-    """Write tree, leaf order and membership of the modules.
+    """Write tree, leaf order and membership of the modules, and what every cut would give.
 
     Parameters
     ----------
     effects
         Effect matrix (h5ad, causes x effects).
+    seed_effects
+        Effect matrices of the single training seeds that it is the mean of.
     tree
         TSV, one merge a row in order of height: ``node`` (the genes are nodes 0, 1, ... in the
         order of the effect matrix, merges follow), ``left`` and ``right`` (nodes merged),
@@ -49,9 +55,16 @@ def main(
     membership
         TSV, one gene a row in the order of the effect matrix: ``gene``, ``module`` (1, 2, ... in
         leaf order; ``NA`` where the gene's cluster is below ``min_size``).
+    numbers
+        TSV, one number of clusters a row: the columns of
+        :func:`evaluation.module_numbers.score_numbers`, and ``chosen``.
     cut
-        ``markers``: the lowest height that puts the markers present into one cluster;
-        ``height``: the given height; ``number``: the given number of clusters.
+        ``auto``: the number of clusters of the highest score in ``numbers``, which is the mean
+        silhouette of the modules over all genes, times the agreement of the trees of single
+        seeds where there are several; the smallest of equals, and no modules where no score is
+        above 0. ``markers``: the lowest height that puts the markers present into one cluster;
+        ``height``: the given height; ``number``: the given number of clusters; ``none``: no
+        modules.
     markers
         Names of genes, or patterns such as ``RPL*``.
     height
@@ -63,22 +76,32 @@ def main(
     """
     matrix = read_effects(effects)
     genes = matrix.var_names.to_numpy(dtype=str)
-    merges = module_tree(effect_distances(square_effects(matrix, effects)))
+    distances = effect_distances(square_effects(matrix, effects))
+    merges = module_tree(distances)
+    paths = [seed_effects] if isinstance(seed_effects, str) else seed_effects
+    seed_trees = [_seed_tree(path, genes) for path in paths]
+    scores = score_numbers(merges, distances, seed_trees, min_size)
 
-    if cut == "markers":
-        chosen = find_markers(genes, markers, effects)
-        height = marker_height(merges, chosen)
-        logging.info("%d markers present are one cluster at height %g", len(chosen), height)
-        modules = cut_at_height(merges, height, min_size)
+    chosen: int | None
+    if cut == "auto":
+        chosen = best_number(scores)
+    elif cut == "markers":
+        height = marker_height(merges, require_markers(genes, markers, effects))
+        logging.info("the markers are one cluster at height %g", height)
+        chosen = number_at_height(merges, height)
     elif cut == "height":
-        modules = cut_at_height(merges, float(_given(height, "height")), min_size)
+        chosen = number_at_height(merges, float(_given(height, "height")))
     elif cut == "number":
-        modules = cut_into(merges, int(_given(number, "number")), min_size)
+        chosen = int(_given(number, "number"))
+    elif cut == "none":
+        chosen = None
     else:
         raise InputError(
-            "unknown way to cut the tree", found=cut, remedy="use markers, height or number"
+            "unknown way to cut the tree",
+            found=cut,
+            remedy="use auto, markers, height, number or none",
         )
-    logging.info("%d modules hold %d of %d genes", modules.max(), (modules > 0).sum(), len(modules))
+    modules = _modules(merges, chosen, min_size)
 
     labels = pd.array(modules, dtype="Int64")
     labels[modules == UNASSIGNED] = pd.NA
@@ -91,22 +114,33 @@ def main(
         order,
     )
     write_tsv(pd.DataFrame({"gene": genes, "module": labels}), membership)
+    write_tsv(scores.assign(chosen=scores["clusters"] == chosen), numbers)
 
 
-def find_markers(genes: NDArray[np.str_], patterns: Sequence[str], where: str) -> NDArray[np.intp]:
-    """Indices of the genes that match any of the patterns, case-sensitively."""
-    found = np.flatnonzero(
-        [any(fnmatchcase(gene, pattern) for pattern in patterns) for gene in genes]
-    )
-    if len(found) < 2:
+def _seed_tree(path: str, genes: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Tree of the effects of a single seed."""
+    own = read_effects(path)
+    if own.var_names.tolist() != genes.tolist():
         raise InputError(
-            f"{len(found)} of the modelled genes are in the marker set "
-            f"{', '.join(patterns) or '(empty)'}; a cut by markers needs two",
-            where=where,
-            found=genes,
-            remedy="name markers among the modelled genes, or cut by height or by number",
+            "the effects of a training seed are those of other genes",
+            where=f"{path}, var_names",
+            found=sorted(set(own.var_names).symmetric_difference(genes)) or "another order",
+            remedy="give the effects that the mean was taken of",
         )
-    return found
+    return module_tree(effect_distances(square_effects(own, path)))
+
+
+def _modules(merges: NDArray[np.float64], number: int | None, min_size: int) -> Integers:
+    """Modules of the tree cut into a number of clusters, or none."""
+    if number is None:
+        logging.info("no modules")
+        return np.full(len(merges) + 1, UNASSIGNED, dtype=np.int64)
+    modules = cut_into(merges, number, min_size)
+    logging.info(
+        "%d clusters: %d modules hold %d of %d genes",
+        number, modules.max(), (modules > 0).sum(), len(modules),
+    )  # fmt: skip
+    return modules
 
 
 def _given(value: float | None, name: str) -> float:

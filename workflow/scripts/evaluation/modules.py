@@ -62,6 +62,43 @@ def effect_distances(effects: NDArray[np.floating]) -> Floats:
     return distances
 
 
+def correlation_distances(profiles: NDArray[np.floating]) -> Floats:
+    """Correlation distances between genes, ``1 - r`` with Pearson's r of their profiles.
+
+    What :func:`module_tree` makes of them are the modules of co-expression where a profile is the
+    log-normalised expression in every cell, and those of common responses where it is the change
+    under every perturbation: references that need no model.
+
+    Parameters
+    ----------
+    profiles
+        A row per cell or perturbation, a column per gene, shape (n, d).
+
+    Returns
+    -------
+    Symmetric distances from 0 to 2, shape (d, d), zero on the diagonal. A gene whose profile is
+    constant correlates with none: its distance from every other gene is 1.
+
+    Raises
+    ------
+    InputError
+        With fewer than two rows, or values that are not finite.
+    """
+    values = np.asarray(profiles, dtype=np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise InputError(
+            "correlations of genes need two profiles or more, all finite",
+            found=f"{len(values)} rows, {np.count_nonzero(~np.isfinite(values))} values not finite",
+        )
+    constant = np.ptp(values, axis=0) == 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distances = 1.0 - np.atleast_2d(np.corrcoef(values, rowvar=False))
+    distances[constant] = distances[:, constant] = 1.0
+    np.fill_diagonal(distances, 0.0)
+    symmetric: Floats = np.clip((distances + distances.T) / 2, 0.0, 2.0)
+    return symmetric
+
+
 def module_tree(distances: Floats) -> Floats:
     """Average-linkage tree of the distances, shape (d, d), as linkage matrix (d - 1, 4)."""
     if len(distances) < 2:
@@ -95,15 +132,22 @@ def marker_height(tree: Floats, markers: Sequence[int] | Integers) -> float:
     return float(heights[np.ix_(chosen, chosen)].max())
 
 
-def cut_at_height(tree: Floats, height: float, min_size: int = 5) -> Integers:
-    """Clusters that are merged at or below ``height``.
+def number_at_height(tree: Floats, height: float) -> int:
+    """Clusters that are left when all merges at or below ``height`` are made."""
+    return len(tree) + 1 - int(np.count_nonzero(tree[:, 2] <= height))
+
+
+def cut_into(tree: Floats, number: int, min_size: int = 5) -> Integers:
+    """Cut the tree into exactly ``number`` clusters, then drop those below ``min_size`` genes.
+
+    Merges at equal heights are undone in reverse order of the tree's rows.
 
     Parameters
     ----------
     tree
         Linkage matrix, shape (d - 1, 4).
-    height
-        Height of the cut, in the units of the distances.
+    number
+        Clusters, small ones counted.
     min_size
         Clusters of fewer genes are dropped.
 
@@ -111,15 +155,6 @@ def cut_at_height(tree: Floats, height: float, min_size: int = 5) -> Integers:
     -------
     Cluster of every gene, shape (d,): 1, 2, ... in the tree's leaf order, and
     :data:`UNASSIGNED` for the genes of dropped clusters.
-    """
-    return _keep_large(tree, fcluster(tree, t=height, criterion="distance"), min_size)
-
-
-def cut_into(tree: Floats, number: int, min_size: int = 5) -> Integers:
-    """Cut the tree into exactly ``number`` clusters, then drop those below ``min_size`` genes.
-
-    Merges at equal heights are undone in reverse order of the tree's rows. Returns what
-    :func:`cut_at_height` returns.
 
     Raises
     ------

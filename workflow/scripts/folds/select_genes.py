@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import anndata as ad
@@ -15,6 +16,7 @@ from scipy.stats import false_discovery_control
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
 from pipeline.differential_expression import read_differential_expression, tidy
+from pipeline.module_markers import require_markers
 from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_cells
 from pipeline.tables import read_tsv, write_tsv
 
@@ -45,6 +47,7 @@ def main(
     fold: str,
     n_genes: int | None,
     markers_per_perturbation: int,
+    module_markers: Sequence[str],
 ) -> None:
     """Select genes and marker genes on a fold's training cells and write its two screens.
 
@@ -80,11 +83,15 @@ def main(
         Genes to select; None, or more than there are, for all.
     markers_per_perturbation
         Genes of least P value (Mann-Whitney U against control) that are a perturbation's markers.
+    module_markers
+        Names or patterns of the genes by which the modules of the effects will be cut, two of
+        which have to be among the selected ones; none where the fold is not asked for them.
 
     Raises
     ------
     InputError
-        If the fold is not in the table, or its perturbations not in the screen.
+        If the fold is not in the table, its perturbations not in the screen, or markers of the
+        modules not among the selected genes: said here, and not after all fits.
     """
     cells = read_screen(screen)
     labels = cells.obs["perturbation"].to_numpy(dtype=str)
@@ -104,12 +111,14 @@ def main(
             logging.warning("%d targets are measured, but only %d genes", n_targets, n_genes)
         table = table.head(n_genes)
     logging.info("genes by reason: %s", table["reason"].value_counts().to_dict())
+    selected = table["gene"].to_numpy()
+    if module_markers:
+        require_markers(selected, module_markers, screen, measured=train_cells.var_names)
 
     write_tsv(table, genes)
     write_tsv(marker_table, markers)
     with atomic(test_perturbations) as temporary:
         Path(temporary).write_text("".join(f"{name}\n" for name in held_out))
-    selected = table["gene"].to_numpy()
     modelled = tested[:, selected]
     write_tsv(tidy(only(modelled, training)), differential_expression)
     write_tsv(tidy(only(modelled, held_out)), test_differential_expression)

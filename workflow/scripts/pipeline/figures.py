@@ -205,7 +205,7 @@ def scale_distances(axes: Axes, columns: Mapping[str, ArrayLike], looks: Looks) 
             (axes.yaxis.set_minor_locator, list(range(2, 10))),
         ):
             set_locator(SymmetricalLogLocator(base=10, linthresh=threshold, subs=digits))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(plain_numbers())
     # The margin is the same share of the axis on either scale.
     scale = axes.yaxis.get_transform()
     ends = scale.transform([low, high])
@@ -226,7 +226,7 @@ def draw_methods(
         reference = looks.kind(name) == "reference"
         draw_column(axes, position, columns[name], looks.look(name).colour, reference=reference)
         middle = median(columns[name])
-        text = f"{middle:{number}}".replace("-", "−") if np.isfinite(middle) else "undefined"
+        text = number_text(middle, number) if np.isfinite(middle) else "undefined"
         write_above(axes, position, text, "center")
         if reference and np.isfinite(middle):
             axes.axhline(middle, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
@@ -259,6 +259,16 @@ def thinned(labels: Sequence[str], most: int) -> list[str]:
     """Keep every k-th label so that at most ``most`` remain; the others become empty."""
     step = max(1, -(-len(labels) // most))
     return [label if index % step == 0 else "" for index, label in enumerate(labels)]
+
+
+def number_text(value: float, digits: str = "g") -> str:
+    """Write a number as text, with the minus sign that Matplotlib's own labels have."""
+    return f"{value:{digits}}".replace("-", "−")
+
+
+def plain_numbers() -> FuncFormatter:
+    """Labels of ticks without powers of ten, for an axis; each axis needs its own."""
+    return FuncFormatter(lambda value, _: number_text(value))
 
 
 def limits_of(columns: Mapping[str, ArrayLike], margin: float = 0.04) -> tuple[float, float]:

@@ -8,8 +8,9 @@ class Enrichment(Section):
 
     gene_sets: Names = key(
         (),
-        "GMT files with the names of genes as in the screen; none leaves enrichment out. Files "
-        "under `downloads/msigdb/<version>/`, such as `downloads/msigdb/2024.1.Hs/c5.go.bp.gmt`, "
+        "GMT files with the names of genes as in the screen; none leaves enrichment out, and so "
+        "does `modules.cut: none`. Files under `downloads/msigdb/<version>/`, such as "
+        "`downloads/msigdb/2024.1.Hs/c5.go.bp.gmt`, "
         "are fetched from MSigDB.",
         source=f"{METHODS} (C5.GO and C2.CP of MSigDB)",
     )

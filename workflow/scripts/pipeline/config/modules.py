@@ -12,15 +12,18 @@ from pipeline.config.schema import METHODS, PIPELINE, Names, Section, contradict
 class Modules(Section):
     """Gene modules: average linkage of graph distances of the effects, cut into clusters."""
 
-    cut: Literal["markers", "height", "number"] = key(
-        "markers",
-        "Where the tree is cut: at the lowest height that puts all `markers` into one cluster, at "
-        "a `height`, or into a `number` of clusters.",
-        source=f"{METHODS} (markers)",
+    cut: Literal["auto", "markers", "height", "number", "none"] = key(
+        "auto",
+        "Where the tree is cut: `auto` into the number of clusters whose modules are most separate "
+        "and, over several `effects.seeds`, stable (docs/clipr.md); `markers` at the lowest height "
+        "that puts all `markers` into one cluster, as published; at a `height`; into a `number` of "
+        "clusters; `none` makes no modules, and so no enrichment.",
+        source=f"{PIPELINE}; markers in {METHODS}",
     )
     markers: Names = key(
         ("RPL*", "RPS*"),
-        "Names of genes, or patterns, that belong together.",
+        "Names of genes, or patterns, that belong together, for `cut: markers`; two of them must "
+        "be among the modelled genes.",
         source=f"{METHODS} (ribosomal protein genes)",
     )
     height: float | None = key(
@@ -44,7 +47,7 @@ class Modules(Section):
             "height": self.height is None,
             "number": self.number is None,
         }
-        if missing[self.cut]:
+        if missing.get(self.cut, False):
             raise contradiction(
                 f"modules.{self.cut}",
                 f"modules.cut is {self.cut}, but modules.{self.cut} is not given",
