@@ -26,11 +26,13 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / part) for part in ("",
 
 from lcd_core.fit import fit_diffusion
 from lcd_core.latent_means import latent_means
-from lcd_core.linearisation import linearise_model
+from lcd_core.linearisation import linearise_model, nearest_level
 from lcd_core.measurement import rate_scale
 from lcd_core.prior import fit_priors
 from lcd_core.settings import DriftSettings, LinearisationSettings, PriorSettings, StateSettings
-from simulation.systems import KINDS, simulate_kind
+from lcd_core.streams import stream
+from simulation.simulator import simulate_screen
+from simulation.systems import kinds
 
 PRIOR = PriorSettings(
     steps=10_000,
@@ -43,10 +45,7 @@ PRIOR = PriorSettings(
 DRIFT = DriftSettings(
     samples=4000, hidden=256, embedding_dimensions=128, steps=4000, batch_states=512, log_every=1000
 )
-COORDINATES = {
-    "plain": StateSettings(scaling="covariance"),
-    "log_rate": StateSettings(transform="log_rate"),
-}
+STATES = StateSettings(scaling="covariance")
 SAMPLES = 2000
 
 
@@ -65,7 +64,7 @@ def jacobian(model: Any, level: int) -> Any:
 
 def evidence_of(kind: str, seed: int, refits: int = 0) -> dict[str, Any]:
     """Whatever estimators may start from; conditions are the control and the singles, in order."""
-    screen = simulate_kind(kind, seed)
+    screen = simulate_screen(**kinds()[kind], seed=seed)
     genes, labels = list(screen.genes), screen.perturbations
     singles = sorted((q for q in set(labels) if "+" not in q and q != "control"), key=genes.index)
     names = ["control", *singles]
@@ -92,20 +91,21 @@ def evidence_of(kind: str, seed: int, refits: int = 0) -> dict[str, Any]:
         "latent_error": latent.errors[rows],
         "latent_covariance": latent.covariance,
     }
-    for name, states in COORDINATES.items():
-        sets = {q: () if q == "control" else tuple(q.split("+")) for q in priors.names}
-        model, _ = fit_diffusion(priors, sets, states, DRIFT, seed=seed)
-        settings = LinearisationSettings()
-        linear = linearise_model(model, singles, settings)
-        level = int(np.argmin(np.abs(np.log(model.drift.alphas / settings.level_alpha))))
-        found |= {
-            f"{name}_initial": linear.initial,
-            f"{name}_limits": linear.responses.limits,
-            f"{name}_converged": linear.responses.converged,
-            f"{name}_published": linear.estimate.effects,
-            f"{name}_jacobian": jacobian(model, level),
-            f"{name}_origin": linear.origin,
-        }
+    sets = {q: () if q == "control" else tuple(q.split("+")) for q in priors.names}
+    model, _ = fit_diffusion(priors, sets, STATES, DRIFT, seed=seed)
+    settings = LinearisationSettings()
+    linear = linearise_model(model, singles, settings)
+    found |= {
+        "initial": linear.initial,
+        "limits": linear.responses.limits,
+        "converged": linear.responses.converged,
+        "published": linear.estimate.effects,
+        "jacobian": jacobian(model, nearest_level(model.drift.alphas.tolist(), settings.level_alpha)),
+        "origin": linear.origin,
+    }
+    states = [priors.sample_states(q, SAMPLES, stream(seed, "state means", q)) for q in names]
+    found["state_mean"] = np.stack([own.double().mean(0).numpy() for own in states])
+    found["state_covariance"] = np.mean([np.cov(own.T.numpy()) for own in states], axis=0)
     rng = np.random.default_rng(seed)
     again = []
     for _ in range(refits):
@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     fit = commands.add_parser("fit")
-    fit.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    fit.add_argument("--kinds", nargs="+", choices=list(kinds()), default=list(kinds()))
     fit.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
     fit.add_argument("--folder", type=Path, required=True)
     fit.add_argument("--processes", type=int, default=2)
