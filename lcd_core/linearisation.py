@@ -16,7 +16,13 @@ from lcd_core.conditions import CONTROL, multi_hot
 from lcd_core.errors import InputError, shown
 from lcd_core.estimators import EffectEstimate, estimate_effects, implied_bias_and_shifts
 from lcd_core.model import LCD
-from lcd_core.responses import LimitResponses, PerturbedDrift, initial_responses, limit_responses
+from lcd_core.responses import (
+    LimitResponses,
+    PerturbedDrift,
+    control_jacobian,
+    initial_responses,
+    limit_responses,
+)
 from lcd_core.settings import LinearisationSettings
 from lcd_core.solvers import AndersonSolver, FlowSolver
 from lcd_core.units import LinearUnits
@@ -42,6 +48,8 @@ class Linearisation:
         Whether a condition entered the estimate, (k + 1,); never the control.
     estimate
         The effects.
+    jacobian
+        Of the control's drift at the origin, in original units, (d, d).
     bias, shifts
         Implied ``b`` (d,) and ``c_q`` of the used perturbations (d, used).
     alpha
@@ -54,6 +62,7 @@ class Linearisation:
     responses: LimitResponses
     used: NDArray[np.bool_]
     estimate: EffectEstimate
+    jacobian: NDArray[np.float64]
     bias: NDArray[np.float64]
     shifts: NDArray[np.float64]
     alpha: float
@@ -161,8 +170,11 @@ def linearise(
     zero = origin.cpu().numpy()
     # what is implied at the origin is A origin + b
     bias = here - estimate.effects @ zero
+    jacobian = control_jacobian(drift, membership.shape[1], units, level=level)
     alpha = float(drift.alphas[level])
-    return Linearisation(names, zero, initial, responses, used, estimate, bias, shifts, alpha)
+    return Linearisation(
+        names, zero, initial, responses, used, estimate, jacobian, bias, shifts, alpha
+    )
 
 
 def nearest_level(alphas: Sequence[float], alpha: float) -> int:

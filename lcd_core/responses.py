@@ -100,6 +100,34 @@ def initial_responses(
     return v.T.cpu().numpy()
 
 
+def control_jacobian(
+    drift: PerturbedDrift, targets: int, units: LinearUnits, *, level: int = 0
+) -> Matrix:
+    """Jacobian of the unperturbed drift at the zero of the original units; shape (d, d).
+
+    In original units, ``T^-1 J_s T^-1`` for a Jacobian ``J_s`` in learned coordinates. For a
+    drift that is linear it is A itself.
+
+    Parameters
+    ----------
+    drift, units, level
+        As for :func:`initial_responses`.
+    targets
+        Number of targets that the drift knows.
+    """
+    control = units.mean.new_zeros(1, targets)
+    start, _, evaluate = _prepare(drift, control, units, level)
+    row = torch.zeros(1, dtype=torch.int64, device=start.device)
+
+    def at(s: Tensor) -> Tensor:
+        return evaluate(s[None], row, level)[0]
+
+    inner: Tensor = torch.func.jacrev(at)(start[0]).detach()  # type: ignore[no-untyped-call]
+    local = units.to(start.device)
+    left = local.drift_to_original(inner.T)  # rows are columns of T^-1 J_s
+    return local.drift_to_original(left.T).cpu().numpy()
+
+
 def limit_responses(
     drift: PerturbedDrift,
     membership: Tensor,
