@@ -24,9 +24,7 @@ def centred_ridge(evidence: Evidence, ridge: float) -> DirectEffects:
         ``lam > 0``, as a share of the mean squared limit response of a gene summed over
         perturbations, ``trace(L L^T) / d``.
     """
-    evidence.need("initial", "limits", "jacobian")
-    v, limits, centre = evidence.initial, evidence.limits, evidence.jacobian
-    assert v is not None and limits is not None and centre is not None
+    v, limits, centre = evidence.need("initial", "limits", "jacobian")
     lam = _strength(ridge, limits)
     gram = limits @ limits.T
     solved = inverse(gram + lam * np.eye(len(gram)))

@@ -48,10 +48,9 @@ class Estimator:
 
 def published(evidence: Evidence) -> DirectEffects:
     """CLIPR as published: :func:`lcd_core.estimators.estimate_effects`."""
-    evidence.need("initial", "limits")
-    assert evidence.initial is not None and evidence.limits is not None
-    found = estimate_effects(evidence.initial, evidence.limits)
-    gram = evidence.limits @ evidence.limits.T
+    initial, limits = evidence.need("initial", "limits")
+    found = estimate_effects(initial, limits)
+    gram = limits @ limits.T
     d = len(gram)
     kept = np.clip(np.diag(np.linalg.solve(gram + found.ridge * np.eye(d), gram)), 0.0, 1.0)
     return DirectEffects(found.effects, np.tile(kept, (d, 1)), details={"ridge": found.ridge})
@@ -59,9 +58,8 @@ def published(evidence: Evidence) -> DirectEffects:
 
 def told_rows(evidence: Evidence) -> DirectEffects:
     """:func:`target_aware_rows` centred on ``-(sigma^2 / 2) S^-1``."""
-    evidence.need("covariance")
-    assert evidence.covariance is not None
-    centre = reversible_effects(evidence.covariance, evidence.sigma)
+    (covariance,) = evidence.need("covariance")
+    centre = reversible_effects(covariance, evidence.sigma)
     return target_aware_rows(evidence, centre, ROWS_RIDGE)
 
 

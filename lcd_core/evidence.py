@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,18 +77,19 @@ class Evidence:
                     found=f"{len(self.targets)} sets; outside {sorted(outside)}",
                 )
 
-    def need(self, *names: str) -> None:
-        """Raise InputError where one of the attributes is None."""
+    def need(self, *names: str) -> list[Any]:
+        """These attributes; InputError where one of them is None."""
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise InputError("this estimator needs more than it was given", found=missing)
+        return [getattr(self, name) for name in names]
 
     @property
     def hits(self) -> Mask:
         """Whether a perturbation hits a gene, shape (d, k)."""
-        self.need("targets")
+        (targets,) = self.need("targets")
         mask = np.zeros(self.changes.shape, dtype=bool)
-        for q, own in enumerate(self.targets or ()):
+        for q, own in enumerate(targets):
             mask[list(own), q] = True
         return mask
 
@@ -130,11 +132,10 @@ def response_z(evidence: Evidence) -> Matrix:
     ``delta_iq / s_iq``, summed over the perturbations of j and divided by the square root of
     their number; 0 where j was never perturbed alone.
     """
-    evidence.need("targets", "errors")
-    assert evidence.errors is not None and evidence.targets is not None
+    targets, errors = evidence.need("targets", "errors")
     alone = np.zeros((evidence.changes.shape[1], len(evidence.changes)))
-    for q, own in enumerate(evidence.targets):
+    for q, own in enumerate(targets):
         if len(own) == 1:
             alone[q, own[0]] = 1.0
-    total: Matrix = (evidence.changes / evidence.errors) @ alone
+    total: Matrix = (evidence.changes / errors) @ alone
     return total / np.sqrt(np.maximum(alone.sum(axis=0), 1.0))

@@ -20,8 +20,8 @@ def averaged_current(evidence: Evidence, *, share: float = SHARE) -> DirectEffec
     sparse current sets to zero what the centre has right, and the other way round.
     """
     current = probability_current(evidence)
-    assert evidence.covariance is not None
-    rest = reversible_effects(evidence.covariance, evidence.sigma)
+    (covariance,) = evidence.need("covariance")
+    rest = reversible_effects(covariance, evidence.sigma)
     if evidence.targets is not None:
         rest = target_aware_rows(evidence, rest, RIDGE).effects
     return DirectEffects(share * current.effects + (1.0 - share) * rest, current.resolution)
@@ -61,12 +61,11 @@ def probability_current(
     iterations
         Most iterations of each fit.
     """
-    evidence.need("covariance", "errors")
-    assert evidence.covariance is not None and evidence.errors is not None
-    unit = np.sqrt(np.diag(evidence.covariance))
-    correlation = evidence.covariance / np.outer(unit, unit)
+    covariance, errors = evidence.need("covariance", "errors")
+    unit = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(unit, unit)
     changes = evidence.changes / unit[:, None]
-    noise = ((evidence.errors / unit[:, None]) ** 2).mean(axis=0)
+    noise = ((errors / unit[:, None]) ** 2).mean(axis=0)
     precision = inverse(correlation)
     half = evidence.sigma**2 / 2.0
     fit = _Current(changes, precision, noise, penalty, rounding, iterations)

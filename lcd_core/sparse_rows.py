@@ -38,15 +38,14 @@ def adaptive_rows(evidence: Evidence, *, draws: int, seed: int) -> DirectEffects
     seed
         Seed of the redrawings.
     """
-    evidence.need("targets", "errors", "covariance")
-    assert evidence.errors is not None and evidence.covariance is not None
+    errors, _ = evidence.need("errors", "covariance")
     if draws < 2:
         raise InputError("a standard deviation needs at least two draws", found=str(draws))
     rng = numpy_stream(seed, "changes")
     start = sparse_rows(evidence).effects
     total, squares, chosen = np.zeros_like(start), np.zeros_like(start), np.zeros_like(start)
     for _ in range(draws):
-        changes = evidence.changes + evidence.errors * rng.standard_normal(evidence.changes.shape)
+        changes = evidence.changes + errors * rng.standard_normal(errors.shape)
         rows = sparse_rows(replace(evidence, changes=changes), start=start).effects
         total += rows
         squares += rows**2
@@ -65,8 +64,8 @@ def adaptive_rows(evidence: Evidence, *, draws: int, seed: int) -> DirectEffects
 
 def dense_behind(evidence: Evidence) -> Matrix:
     """Target-aware rows centred on ``-I`` in units of standard deviations within conditions."""
-    assert evidence.covariance is not None
-    unit = np.sqrt(np.diag(evidence.covariance))
+    (covariance,) = evidence.need("covariance")
+    unit = np.sqrt(np.diag(covariance))
     plain = replace(evidence, errors=None)
     rows = target_aware_rows(plain, -np.eye(len(unit)), RIDGE, scale=unit).effects
     # in units of standard deviations, in which effects of different genes compare
@@ -109,12 +108,11 @@ def sparse_rows(
     iterations, tolerance
         Most iterations, and the largest change of an entry, in units of the largest, at the end.
     """
-    evidence.need("targets", "errors")
-    assert evidence.errors is not None
+    (errors,) = evidence.need("errors")
     if not 0 < strength < 1:
         raise InputError("the strength must lie between 0 and 1", found=str(strength))
     hits = evidence.hits
-    weights = np.where(hits, 0.0, evidence.errors**-2.0)
+    weights = np.where(hits, 0.0, errors**-2.0)
     mean = weights.sum(axis=1, keepdims=True) / np.maximum((~hits).sum(axis=1, keepdims=True), 1)
     weights = np.divide(weights, mean, out=np.zeros_like(weights), where=mean > 0)
     changes = evidence.changes
