@@ -120,6 +120,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         filtered=at("screen/filtered.h5ad"),
         table=at("screen/quality_control.tsv"),
         conditions=at("screen/conditions.tsv"),
+        removed_genes=at("screen/removed_genes.tsv"),
         min_cells_per_gene=1,
         min_genes_per_cell=1,
         min_cells_per_perturbation=2,
@@ -129,6 +130,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_counts=None,
         min_genes=None,
         max_genes=None,
+        size_factors="median_ratio",
+        dominant_percent=20.0,
     )
     make_folds.main(
         conditions=at("screen/conditions.tsv"),

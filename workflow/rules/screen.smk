@@ -64,6 +64,7 @@ rule filter_screen:
         filtered="<results>/screen/filtered.h5ad",
         table="<results>/screen/quality_control.tsv",
         conditions="<results>/screen/conditions.tsv",
+        removed_genes="<results>/screen/removed_genes.tsv",
     log:
         "<logs>/filter_screen.log",
     benchmark:

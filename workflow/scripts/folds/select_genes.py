@@ -17,7 +17,14 @@ from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
 from pipeline.differential_expression import read_differential_expression, tidy
 from pipeline.module_markers import require_markers
-from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_cells
+from pipeline.screen import (
+    CONTROL,
+    library_sizes,
+    read_screen,
+    scaled_log1p,
+    targets_of,
+    write_cells,
+)
 from pipeline.tables import read_tsv, write_tsv
 
 MARKER_COLUMNS = [
@@ -166,7 +173,7 @@ def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) ->
         Marker genes of the training perturbations.
     """
     labels = train.obs["perturbation"].to_numpy(dtype=str)
-    library_size = train.obs["library_size"].to_numpy(dtype=np.float64)
+    library_size = library_sizes(train)
     control = labels == CONTROL
     target_sum = float(np.median(library_size[control]))
     names = np.unique(labels[~control])

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, readable_h5ad, scaled_log1p
+from pipeline.screen import CONTROL, library_sizes, readable_h5ad, scaled_log1p
 
 logger.disable("illico")  # it reports every call
 
@@ -90,8 +90,8 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
             where="obs['perturbation']",
             found=labels.categories,
         )
-    library_size = screen.obs["library_size"].to_numpy(dtype=np.float64)
-    values = sparse_lognorm(sparse.csr_matrix(screen.X), library_size)
+    counts, sizes_of_cells = sparse.csr_matrix(screen.X), library_sizes(screen)
+    values = sparse_lognorm(counts, sizes_of_cells)
     labels = labels.reorder_categories([CONTROL, *names])
     sizes = np.bincount(labels.codes)
     means = group_means(values, labels.codes, len(sizes))

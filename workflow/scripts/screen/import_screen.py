@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError, shown
-from pipeline.screen import CONTROL, SEPARATOR, canonical_name, readable_h5ad, write_h5ad
+from pipeline.screen import (
+    CONTROL,
+    EFFECTIVE_LIBRARY_SIZE,
+    SEPARATOR,
+    canonical_name,
+    readable_h5ad,
+    write_h5ad,
+)
 
 CHUNK = 2**24  # matrix entries looked at together, which bounds the memory of the checks
 COMMON_SEPARATORS = "+_,;|& "
@@ -201,9 +208,9 @@ def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
     """Return the other columns that hold texts, numbers or truth values, and log those dropped."""
     columns = {}
     for column, values in obs.items():
-        if column in ("perturbation", "library_size"):
+        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE):
             if column != perturbation_column:
-                logging.warning("obs[%r] of the file is replaced by the pipeline's own", column)
+                logging.warning("obs[%r] of the file gives way to the pipeline's own", column)
             continue
         kind = pd.api.types.infer_dtype(values, skipna=True)
         if "/" in str(column) or kind not in (
