@@ -104,6 +104,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dominant_gene=None,
         seed=1,
     )
+    first = ad.read_h5ad(at("simulation/screen.h5ad")).obs["perturbation"].iloc[-1].split("+")[0]
+    Path(at("screen/table.txt")).write_text(f"target\tgene\n{first}\tSOMETHING\n")
     import_screen.main(
         raw=at("simulation/screen.h5ad"),
         screen=at("screen/imported.h5ad"),
@@ -114,6 +116,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keep={},
         gene_name_column=None,
         ignore_labels=[],
+        gene_symbols=None,
+        target_genes=at("screen/table.txt"),
     )
     filter_screen.main(
         screen=at("screen/imported.h5ad"),

@@ -42,6 +42,7 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
+        target_genes=table_of_targets,
     output:
         screen="<results>/screen/imported.h5ad",
     log:
@@ -51,7 +52,7 @@ rule import_screen:
     conda:
         "../../envs/core.yaml"
     params:
-        **settings("screen", leave_out=("kind", "path", "url", "size", "md5", "sha256")),
+        **settings("screen", leave_out=(*WHERE_THE_SCREEN_IS, "target_genes")),
         source=source("screen/import_screen"),
     script:
         "../scripts/screen/import_screen.py"
