@@ -38,7 +38,13 @@ from pipeline.config.config import Clipr, load_config
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
-from screen import differential_expression, filter_screen, import_screen, simulate_screen
+from screen import (
+    differential_expression,
+    filter_screen,
+    import_screen,
+    simulate_screen,
+    summarise_perturbations,
+)
 from tests.workflow.test_rules import rules_of
 from tuning import choose_settings, collect_winners, write_settings
 
@@ -149,6 +155,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tests = at("screen/differential_expression.h5ad")
     differential_expression.main(screen=at("screen/filtered.h5ad"), tests=tests, n_threads=1)
+    summarise_perturbations.main(
+        tests=tests,
+        removed_genes=at("screen/removed_genes.tsv"),
+        perturbations=at("screen/perturbations.tsv"),
+        targets=at("screen/targets.tsv"),
+        alpha=0.05,
+    )
     data = fold / "data"
     train, test = at("train.h5ad", data), at("test.h5ad", data)
     names, held_out = (

@@ -265,6 +265,12 @@ def linear_seed(purpose):
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []
+    if IN_BENCHMARK or "effects" in CFG.analyses:
+        files += [
+            *rules.summarise_perturbations.output,
+            *rules.draw_differential_expression.output,
+            *rules.write_differential_expression_html.output,
+        ]
     if IN_BENCHMARK:
         registered = [fit for fit in PLAN.benchmark if fit.method in PLAN.methods]
         files += [

@@ -164,7 +164,7 @@ def set_library_sizes(
     n_conditions = kept.obs["perturbation"].nunique()
     if len(dominant):
         held = (
-            f"{gene} ({percent:.0f} % of {where}, above the bound in {n_above} of {n_conditions} "
+            f"{gene} ({percent:.0f} % in {where}, above the bound in {n_above} of {n_conditions} "
             "conditions)"
             for gene, where, percent, n_above in dominant.itertuples(index=False)
         )
