@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcd_core.errors import InputError
-from pipeline.screen import read_screen
+from pipeline.screen import measured_target_genes, read_screen, target_genes, write_h5ad
 from pipeline.tables import read_tsv
 from screen import filter_screen
 from tests.scripts.screens import canonical_screen, counts_and_labels
@@ -23,6 +23,8 @@ OFF: dict[str, object] = {
     "max_counts": None,
     "min_genes": None,
     "max_genes": None,
+    "size_factors": "total",
+    "dominant_percent": 20.0,
 }
 
 
@@ -32,6 +34,7 @@ def run(folder: Path, screen: str, **settings: object) -> tuple[ad.AnnData, pd.D
         filtered=str(folder / "filtered.h5ad"),
         table=str(folder / "quality_control.tsv"),
         conditions=str(folder / "conditions.tsv"),
+        removed_genes=str(folder / "removed_genes.tsv"),
         **(OFF | settings),  # type: ignore[arg-type]
     )
     return read_screen(folder / "filtered.h5ad"), read_tsv(folder / "quality_control.tsv")
@@ -237,3 +240,34 @@ def test_control_or_all_others_removed(tmp_path: Path) -> None:
 def test_constant_genes_only(tmp_path: Path) -> None:
     screen = canonical_screen(tmp_path / "s.h5ad", np.full((6, 3), 4), ["control"] * 3 + ["A"] * 3)
     assert "constant_genes" in refused(tmp_path, screen)
+
+
+def test_removed_genes_are_listed_and_targets_among_them_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts, column = counts_and_labels(("control", "G4", "enhancer", "G0+drug"), n_cells=6)
+    counts[:, [4, 5, 6]] = 0
+    counts[:2, [4, 5, 6]] = 1  # in two cells
+    counts[:, 2] = 7  # constant
+    path = canonical_screen(tmp_path / "s.h5ad", counts, column)
+    cells = read_screen(path)
+    cells.uns["target_genes"] = pd.DataFrame({"target": "enhancer", "gene": ["G5", "G2"]})
+    write_h5ad(cells, path)
+    result, _ = run(tmp_path, path, min_cells_per_gene=3, dominant_percent=100.0)
+    assert (tmp_path / "removed_genes.tsv").read_text().splitlines() == [
+        "gene\tstep\tn_cells\ttargets",
+        "G2\tconstant_genes\t24\tenhancer",
+        "G4\tmin_cells_per_gene\t2\tG4",
+        "G5\tmin_cells_per_gene\t2\tenhancer",
+        "G6\tmin_cells_per_gene\t2\tNA",
+    ]
+    first, second = (
+        record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+    )
+    assert "constant_genes removed 1 genes" in first
+    assert "G2 (in 24 cells)" in first
+    assert "G4 (in 2 cells), G5 (in 2 cells)" in second
+    assert target_genes(result) == {
+        "G0": ("G0",), "G4": ("G4",), "drug": ("drug",), "enhancer": ("G5", "G2"),
+    }  # fmt: skip
+    assert measured_target_genes(result) == {"G0": ("G0",), "G4": (), "drug": (), "enhancer": ()}

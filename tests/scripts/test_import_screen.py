@@ -22,6 +22,7 @@ DEFAULTS: dict[str, object] = {
     "keep": {},
     "gene_name_column": None,
     "ignore_labels": (),
+    "gene_symbols": None,
 }
 
 

@@ -38,7 +38,13 @@ from pipeline.config.config import Clipr, load_config
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
-from screen import differential_expression, filter_screen, import_screen, simulate_screen
+from screen import (
+    differential_expression,
+    filter_screen,
+    import_screen,
+    simulate_screen,
+    summarise_perturbations,
+)
 from tests.workflow.test_rules import rules_of
 from tuning import choose_settings, collect_winners, write_settings
 
@@ -104,6 +110,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dominant_gene=None,
         seed=1,
     )
+    first = ad.read_h5ad(at("simulation/screen.h5ad")).obs["perturbation"].iloc[-1].split("+")[0]
+    Path(at("screen/table.txt")).write_text(f"target\tgene\n{first}\tSOMETHING\n")
     import_screen.main(
         raw=at("simulation/screen.h5ad"),
         screen=at("screen/imported.h5ad"),
@@ -114,12 +122,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keep={},
         gene_name_column=None,
         ignore_labels=[],
+        gene_symbols=None,
+        target_genes=at("screen/table.txt"),
     )
     filter_screen.main(
         screen=at("screen/imported.h5ad"),
         filtered=at("screen/filtered.h5ad"),
         table=at("screen/quality_control.tsv"),
         conditions=at("screen/conditions.tsv"),
+        removed_genes=at("screen/removed_genes.tsv"),
         min_cells_per_gene=1,
         min_genes_per_cell=1,
         min_cells_per_perturbation=2,
@@ -129,6 +140,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_counts=None,
         min_genes=None,
         max_genes=None,
+        size_factors="median_ratio",
+        dominant_percent=20.0,
     )
     make_folds.main(
         conditions=at("screen/conditions.tsv"),
@@ -142,6 +155,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     tests = at("screen/differential_expression.h5ad")
     differential_expression.main(screen=at("screen/filtered.h5ad"), tests=tests, n_threads=1)
+    summarise_perturbations.main(
+        tests=tests,
+        removed_genes=at("screen/removed_genes.tsv"),
+        perturbations=at("screen/perturbations.tsv"),
+        targets=at("screen/targets.tsv"),
+        alpha=0.05,
+    )
     data = fold / "data"
     train, test = at("train.h5ad", data), at("test.h5ad", data)
     names, held_out = (

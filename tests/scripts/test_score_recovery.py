@@ -87,6 +87,7 @@ def world(tmp_path_factory):
         keep={},
         gene_name_column=None,
         ignore_labels=[],
+        gene_symbols=None,
     )
     write_tests(at.train, at.differential_expression)
     at.genes = read_screen(at.train).var_names.tolist()

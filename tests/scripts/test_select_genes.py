@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from folds import select_genes
 from lcd_core.errors import InputError
-from pipeline.screen import read_screen
+from pipeline.screen import measured_target_genes, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from screen import differential_expression
 from tests.scripts.screens import canonical_screen, counts_and_labels
@@ -301,3 +301,34 @@ def test_markers_of_the_modules_that_are_not_modelled_are_told_before_any_fit(tm
     assert "modules.cut to auto" in message
     with pytest.raises(InputError, match=r"(?s)0 of the modelled genes.*RPL\*"):
         run(tmp_path, screen, module_markers=["RPL*"])
+
+
+def test_genes_of_targets_come_first_and_name_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stands for two genes, B for one that C is too, and the held-out A+B makes them test's."""
+    caplog.set_level(logging.INFO)
+    path, *_ = example(tmp_path)
+    cells = read_screen(path)
+    cells.uns["target_genes"] = pd.DataFrame(
+        {"target": ["A", "A", "B", "B"], "gene": ["G7", "G9", "C", "UNMEASURED"]}
+    )
+    write_h5ad(cells, path)
+    fold = run(tmp_path, path, n_genes=5)
+    named = fold.genes.set_index("gene")["targets"].dropna().to_dict()
+    assert named == {"G7": "A", "G9": "A", "C": "B+C"}
+    assert set(fold.genes["gene"][:3]) == set(named)
+    assert fold.genes["reason"][:3].tolist() == ["test target"] * 3
+    assert "3 of 3 targets have genes among the 5 modelled ones" in caplog.text
+    assert measured_target_genes(fold.train) == {"A": ("G7", "G9"), "B": ("C",), "C": ("C",)}
+
+
+def test_targets_that_are_no_genes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, *_ = example(tmp_path)
+    cells = read_screen(path)
+    cells.uns["target_genes"] = pd.DataFrame({"target": ["A", "C"], "gene": "UNMEASURED"})
+    write_h5ad(cells, path)
+    fold = run(tmp_path, path)
+    assert fold.genes["targets"].isna().all()
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "0 of 3 targets have genes among" in warning.getMessage()

@@ -12,6 +12,9 @@ BEFORE_THE_FOLDS = {
     Job("import_screen", ""),
     Job("filter_screen", ""),
     Job("differential_expression", ""),
+    Job("summarise_perturbations", ""),
+    Job("draw_differential_expression", ""),
+    Job("write_differential_expression_html", ""),
     Job("make_folds", ""),
 }
 SETTINGS = "write_settings"

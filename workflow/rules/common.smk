@@ -46,6 +46,7 @@ SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the scre
 
 HAS_MODULES = CFG.modules.cut != "none"
 HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
+WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
@@ -105,6 +106,20 @@ def raw_screen(wildcards):
     if CFG.screen.kind == "download":
         return f"downloads/{CFG.screen.download_name}"
     return CFG.screen.path
+
+
+def table_of_targets(wildcards):
+    """The user's table of targets and genes, if there is one."""
+    path = CFG.screen.target_genes
+    if path is not None and not Path(path).exists():
+        error = InputError(
+            "there is no such table of targets",
+            where=f"{CONFIG_FILE}, screen.target_genes",
+            found=path,
+            remedy="correct the path, relative to the working directory, or set it to null",
+        )
+        raise WorkflowError(str(error))
+    return path or []
 
 
 def output_of(method, program, argument, fold, variant):
@@ -250,6 +265,12 @@ def linear_seed(purpose):
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []
+    if IN_BENCHMARK or "effects" in CFG.analyses:
+        files += [
+            *rules.summarise_perturbations.output,
+            *rules.draw_differential_expression.output,
+            *rules.write_differential_expression_html.output,
+        ]
     if IN_BENCHMARK:
         registered = [fit for fit in PLAN.benchmark if fit.method in PLAN.methods]
         files += [

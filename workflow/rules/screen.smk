@@ -42,6 +42,7 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
+        target_genes=table_of_targets,
     output:
         screen="<results>/screen/imported.h5ad",
     log:
@@ -51,7 +52,7 @@ rule import_screen:
     conda:
         "../../envs/core.yaml"
     params:
-        **settings("screen", leave_out=("kind", "path", "url", "size", "md5", "sha256")),
+        **settings("screen", leave_out=(*WHERE_THE_SCREEN_IS, "target_genes")),
         source=source("screen/import_screen"),
     script:
         "../scripts/screen/import_screen.py"
@@ -64,6 +65,7 @@ rule filter_screen:
         filtered="<results>/screen/filtered.h5ad",
         table="<results>/screen/quality_control.tsv",
         conditions="<results>/screen/conditions.tsv",
+        removed_genes="<results>/screen/removed_genes.tsv",
     log:
         "<logs>/filter_screen.log",
     benchmark:
@@ -94,3 +96,89 @@ rule differential_expression:
         source=source("screen/differential_expression"),
     script:
         "../scripts/screen/differential_expression.py"
+
+
+rule summarise_perturbations:
+    input:
+        tests="<results>/screen/differential_expression.h5ad",
+        removed_genes="<results>/screen/removed_genes.tsv",
+    output:
+        perturbations="<results>/screen/perturbations.tsv",
+        targets="<results>/screen/targets.tsv",
+    log:
+        "<logs>/summarise_perturbations.log",
+    benchmark:
+        "<benchmarks>/summarise_perturbations.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        alpha=CFG.effects.de_alpha,
+        source=source("screen/summarise_perturbations"),
+    script:
+        "../scripts/screen/summarise_perturbations.py"
+
+
+rule draw_differential_expression:
+    input:
+        perturbations="<results>/screen/perturbations.tsv",
+        targets="<results>/screen/targets.tsv",
+    output:
+        figure=report(
+            "<results>/figures/differential_expression.svg",
+            caption="../report/differential_expression.rst",
+            category="Screen",
+            labels={"result": "Differential expression", "type": "figure"},
+        ),
+    log:
+        "<logs>/draw_differential_expression.log",
+    benchmark:
+        "<benchmarks>/draw_differential_expression.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        alpha=CFG.effects.de_alpha,
+        source=source("screen/draw_differential_expression"),
+    script:
+        "../scripts/screen/draw_differential_expression.py"
+
+
+rule write_differential_expression_html:
+    input:
+        perturbations="<results>/screen/perturbations.tsv",
+        targets="<results>/screen/targets.tsv",
+    output:
+        tables_page=report(
+            "<results>/screen/differential_expression.html",
+            caption="../report/differential_expression_tables.rst",
+            category="Screen",
+            labels={"result": "Differential expression", "type": "table"},
+        ),
+    log:
+        "<logs>/write_differential_expression_html.log",
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        alpha=CFG.effects.de_alpha,
+        source=source("screen/write_differential_expression_html"),
+    script:
+        "../scripts/screen/write_differential_expression_html.py"
+
+
+rule write_perturbation_html:  # on request
+    input:
+        tests="<results>/screen/differential_expression.h5ad",
+        targets="<results>/screen/targets.tsv",
+    output:
+        tables_page="<results>/screen/perturbations/{perturbation}.html",
+    log:
+        "<logs>/perturbations/{perturbation}.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        perturbation="{perturbation}",
+        alpha=CFG.effects.de_alpha,
+        source=source("screen/write_perturbation_html"),
+    script:
+        "../scripts/screen/write_perturbation_html.py"

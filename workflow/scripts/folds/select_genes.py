@@ -17,7 +17,17 @@ from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
 from pipeline.differential_expression import read_differential_expression, tidy
 from pipeline.module_markers import require_markers
-from pipeline.screen import CONTROL, read_screen, scaled_log1p, targets_of, write_cells
+from pipeline.screen import (
+    CONTROL,
+    SEPARATOR,
+    library_sizes,
+    measured_target_genes,
+    read_screen,
+    scaled_log1p,
+    targets_of,
+    targets_of_genes,
+    write_cells,
+)
 from pipeline.tables import read_tsv, write_tsv
 
 MARKER_COLUMNS = [
@@ -51,7 +61,7 @@ def main(
 ) -> None:
     """Select genes and marker genes on a fold's training cells and write its two screens.
 
-    Genes are taken in this order: targets of test perturbations, targets of training
+    Genes are taken in this order: those of the targets of test perturbations, those of training
     perturbations, genes that are markers of many training perturbations, highly variable genes
     by Seurat's dispersion over control and single-perturbation cells. Counts are scaled to the
     median library size of the control cells and log1p-transformed. Of the test perturbations
@@ -67,7 +77,8 @@ def main(
     folds
         Table of folds; without it all conditions are trained on.
     genes
-        TSV to write: gene, rank, reason, n_marker_perturbations, dispersion, mean_control.
+        TSV to write: gene, rank, reason, n_marker_perturbations, dispersion, mean_control,
+        targets.
     markers
         TSV to write: perturbation, rank, gene, statistic, p_value, p_adjusted, log_fold_change.
     differential_expression, test_differential_expression
@@ -111,6 +122,7 @@ def main(
             logging.warning("%d targets are measured, but only %d genes", n_targets, n_genes)
         table = table.head(n_genes)
     logging.info("genes by reason: %s", table["reason"].value_counts().to_dict())
+    report_targets(table, [*training, *held_out])
     selected = table["gene"].to_numpy()
     if module_markers:
         require_markers(selected, module_markers, screen, measured=train_cells.var_names)
@@ -166,7 +178,7 @@ def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) ->
         Marker genes of the training perturbations.
     """
     labels = train.obs["perturbation"].to_numpy(dtype=str)
-    library_size = train.obs["library_size"].to_numpy(dtype=np.float64)
+    library_size = library_sizes(train)
     control = labels == CONTROL
     target_sum = float(np.median(library_size[control]))
     names = np.unique(labels[~control])
@@ -174,6 +186,7 @@ def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) ->
     base = scaled_log1p(train.X[one_target], library_size[one_target], target_sum)
     test_targets = {target for name in held_out for target in targets_of(name)}
     training_targets = {target for name in names for target in targets_of(name)}
+    targets = targets_of_genes(measured_target_genes(train, test_targets | training_targets))
     times_marker = Counter(markers["gene"])
 
     table = pd.DataFrame({"gene": train.var_names.to_numpy(dtype=object)})
@@ -182,14 +195,15 @@ def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) ->
     table["mean_control"] = np.asarray(train.X[control].mean(axis=0, dtype=np.float64)).ravel()
     table["reason"] = np.select(
         [
-            table["gene"].isin(test_targets),
-            table["gene"].isin(training_targets),
+            [not test_targets.isdisjoint(targets.get(gene, ())) for gene in table["gene"]],
+            table["gene"].isin(list(targets)),
             table["n_marker_perturbations"] > 0,
         ],
         ["test target", "training target", "marker"],
         "dispersion",
     )
     priority = table["reason"].map({"test target": 0, "training target": 1}).fillna(2)
+    table["targets"] = [SEPARATOR.join(targets.get(gene, ())) or None for gene in table["gene"]]
     # Stable: genes equal in everything keep the order of the screen.
     order = np.lexsort(
         (-table["dispersion"].fillna(-np.inf), -table["n_marker_perturbations"], priority)
@@ -198,6 +212,19 @@ def rank_genes(train: ad.AnnData, held_out: list[str], markers: pd.DataFrame) ->
     table.insert(1, "rank", np.arange(1, len(table) + 1))
     table.insert(2, "reason", table.pop("reason"))
     return table
+
+
+def report_targets(table: pd.DataFrame, perturbations: Sequence[str]) -> None:
+    """Log how many targets have a modelled gene, which the effects of genes are read from."""
+    targets = {target for name in perturbations for target in targets_of(name)}
+    modelled = {target for own in table["targets"].dropna() for target in targets_of(own)}
+    logging.log(
+        logging.INFO if modelled else logging.WARNING,
+        "%d of %d targets have genes among the %d modelled ones",
+        len(modelled),
+        len(targets),
+        len(table),
+    )
 
 
 def normalised_dispersion(log_values: sparse.csr_matrix, genes: pd.Index) -> NDArray[np.float64]:

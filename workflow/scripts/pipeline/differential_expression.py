@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, readable_h5ad, scaled_log1p
+from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, readable_h5ad, scaled_log1p
 
 logger.disable("illico")  # it reports every call
 
@@ -38,6 +38,25 @@ def sparse_lognorm(
         scaled_log1p(counts[c], library_size[c], TARGET_SUM).astype(np.float32) for c in cells
     ]
     return sparse.vstack(blocks, format="csr")
+
+
+def pooled_log2_fold_change(
+    counts: sparse.csr_matrix,
+    library_size: NDArray[np.float64],
+    codes: NDArray[np.integer],
+    n_groups: int,
+) -> NDArray[np.float64]:
+    """Log2 ratio of each group's pooled rate of a gene to that of group 0, (n_groups - 1, genes).
+
+    A rate is the sum of counts over the sum of library sizes; half a count is added to each sum of
+    counts, so that a gene without any has a finite ratio, which shrinks towards 0. Other than a
+    difference of mean log-normalised expression, it does not shrink with the depth of the cells.
+    """
+    cells = np.arange(len(codes))
+    adding = sparse.csr_matrix((np.ones(len(codes)), (codes, cells)), shape=(n_groups, len(codes)))
+    sums = np.asarray((adding @ counts).todense(), dtype=np.float64) + 0.5
+    rates = sums / np.maximum(adding @ library_size, 1)[:, None]  # a group may be of empty cells
+    return np.log2(rates[1:] / rates[0])
 
 
 def group_means(
@@ -75,7 +94,9 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
     - ``layers["auroc"]``: U over its maximum, the chance that a perturbed cell has more than a
       control cell, ties counted half;
     - ``layers["p_value"]``: two-sided, asymptotic, corrected for ties and continuity;
-    - ``obs["n_cells"]``.
+    - ``layers["log2_fold_change"]``: of the pooled cells, see :func:`pooled_log2_fold_change`;
+    - ``obs["n_cells"]``;
+    - ``uns["target_genes"]`` of the screen, if it has one.
 
     Raises
     ------
@@ -90,13 +111,14 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
             where="obs['perturbation']",
             found=labels.categories,
         )
-    library_size = screen.obs["library_size"].to_numpy(dtype=np.float64)
-    values = sparse_lognorm(sparse.csr_matrix(screen.X), library_size)
+    counts, sizes_of_cells = sparse.csr_matrix(screen.X), library_sizes(screen)
+    values = sparse_lognorm(counts, sizes_of_cells)
     labels = labels.reorder_categories([CONTROL, *names])
     sizes = np.bincount(labels.codes)
     means = group_means(values, labels.codes, len(sizes))
 
     genes = [str(gene) for gene in screen.var_names]
+    pooled = pooled_log2_fold_change(counts, sizes_of_cells, labels.codes, len(sizes))
     columns = ad.AnnData(
         X=sparse.csc_matrix(values),
         obs=pd.DataFrame({"perturbation": labels}, index=screen.obs_names),
@@ -121,7 +143,9 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
             "statistic": statistic,
             "auroc": statistic / (sizes[1:, None] * float(sizes[0])),
             "p_value": tests["p_value"].to_numpy(dtype=np.float64).reshape(shape),
+            "log2_fold_change": pooled,
         },
+        uns={key: screen.uns[key] for key in (TARGET_GENES,) if key in screen.uns},
     )
 
 
@@ -129,6 +153,12 @@ def read_differential_expression(path: str | Path) -> ad.AnnData:
     """Read what the rule ``differential_expression`` wrote."""
     with readable_h5ad(path) as file:
         return ad.io.read_elem(file["/"])
+
+
+def adjusted_p(tests: ad.AnnData) -> NDArray[np.float64]:
+    """Benjamini-Hochberg over the genes of each perturbation, perturbations x genes."""
+    p_values = tests.layers["p_value"]
+    return np.asarray(false_discovery_control(p_values, axis=1)) if len(tests) else p_values
 
 
 def tidy(tests: ad.AnnData) -> pd.DataFrame:
@@ -145,8 +175,7 @@ def tidy(tests: ad.AnnData) -> pd.DataFrame:
         table[name] = tests.layers[name].ravel()
     table["log_fold_change"] = np.asarray(tests.X).ravel()
     table["p_value"] = tests.layers["p_value"].ravel()
-    adjusted = false_discovery_control(tests.layers["p_value"], axis=1) if len(tests) else []
-    table["p_adjusted"] = np.ravel(adjusted)
+    table["p_adjusted"] = adjusted_p(tests).ravel()
     return ranked(table)
 
 

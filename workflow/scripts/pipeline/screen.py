@@ -2,7 +2,9 @@
 
 A screen is an AnnData with CSR ``int32`` counts in ``X`` (cells x genes), the perturbation of
 each cell in ``obs["perturbation"]`` and its number of counts over all genes of the imported file
-in ``obs["library_size"]``.
+in ``obs["library_size"]``; where size factors other than the total were asked for, what makes
+cells comparable is in ``obs["effective_library_size"]``. Which genes a target stands for is in
+``uns["target_genes"]``, for targets that are not simply genes of their own name.
 """
 
 import io
@@ -22,6 +24,11 @@ from lcd_core.errors import InputError
 
 CONTROL = "control"
 SEPARATOR = "+"
+EFFECTIVE_LIBRARY_SIZE = "effective_library_size"
+TARGET_GENES = "target_genes"
+
+TargetGenes = dict[str, tuple[str, ...]]
+"""Names of genes by target."""
 
 
 def targets_of(name: str) -> tuple[str, ...]:
@@ -44,6 +51,49 @@ def canonical_name(targets: Iterable[str]) -> str:
         if not name or name == CONTROL or SEPARATOR in name:
             raise ValueError(f"{name!r} cannot be the name of a target")
     return SEPARATOR.join(names) if names else CONTROL
+
+
+def target_genes(screen: ad.AnnData, targets: Iterable[str] | None = None) -> TargetGenes:
+    """Return the genes of each target, measured or not.
+
+    They are those of the table ``uns["target_genes"]`` (columns ``target``, ``gene``), which comes
+    along with the cells from the import on; a target that it does not list is a gene of its own
+    name.
+
+    Parameters
+    ----------
+    screen
+        A screen, imported or made from an imported one.
+    targets
+        Targets asked for; None for all that are perturbed in these cells.
+    """
+    if targets is None:
+        perturbations = screen.obs["perturbation"].astype(str).unique()
+        targets = {target for name in perturbations for target in targets_of(name)}
+    genes: TargetGenes = {target: (target,) for target in sorted(targets)}
+    if TARGET_GENES in screen.uns:
+        listed = screen.uns[TARGET_GENES].astype(str)
+        mapped = listed.groupby("target", sort=False)["gene"].agg(tuple)
+        genes.update({target: mapped[target] for target in genes if target in mapped.index})
+    return genes
+
+
+def measured_target_genes(screen: ad.AnnData, targets: Iterable[str] | None = None) -> TargetGenes:
+    """Return the genes of each target that are among the screen's own; none for other targets."""
+    measured = set(screen.var_names)
+    return {
+        target: tuple(gene for gene in genes if gene in measured)
+        for target, genes in target_genes(screen, targets).items()
+    }
+
+
+def targets_of_genes(genes: TargetGenes) -> dict[str, tuple[str, ...]]:
+    """Turn the genes of targets into the targets of genes."""
+    targets: dict[str, tuple[str, ...]] = {}
+    for target, own in genes.items():
+        for gene in own:
+            targets[gene] = (*targets.get(gene, ()), target)
+    return targets
 
 
 @contextmanager
@@ -128,6 +178,17 @@ def write_cells(view: ad.AnnData, path: str | Path) -> None:
     cells = view.copy()
     cells.obs["perturbation"] = cells.obs["perturbation"].cat.remove_unused_categories()
     write_h5ad(cells, path)
+
+
+def library_sizes(screen: ad.AnnData) -> NDArray[np.float64]:
+    """Counts per cell from which its expression is scaled, (n,).
+
+    Those that quality control wrote into ``obs["effective_library_size"]``, where its size
+    factors are not the total, else ``obs["library_size"]``.
+    """
+    effective = EFFECTIVE_LIBRARY_SIZE in screen.obs
+    column = EFFECTIVE_LIBRARY_SIZE if effective else "library_size"
+    return screen.obs[column].to_numpy(dtype=np.float64)
 
 
 def scaled_log1p(

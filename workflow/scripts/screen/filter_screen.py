@@ -1,6 +1,7 @@
 """Quality control: remove genes, cells and perturbations that hold too little or look wrong."""
 
 import logging
+from collections.abc import Mapping
 
 import anndata as ad
 import numpy as np
@@ -8,8 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, read_screen, targets_of, write_h5ad
+from lcd_core.errors import InputError, shown
+from pipeline.screen import (
+    CONTROL,
+    EFFECTIVE_LIBRARY_SIZE,
+    SEPARATOR,
+    read_screen,
+    target_genes,
+    targets_of,
+    targets_of_genes,
+    write_h5ad,
+)
+from pipeline.size_factors import effective_library_sizes, largest_shares
 from pipeline.tables import write_tsv
 
 
@@ -19,6 +30,7 @@ def main(
     filtered: str,
     table: str,
     conditions: str,
+    removed_genes: str,
     min_cells_per_gene: int | None,
     min_genes_per_cell: int | None,
     min_cells_per_perturbation: int | None,
@@ -28,6 +40,8 @@ def main(
     max_counts: int | None,
     min_genes: int | None,
     max_genes: int | None,
+    size_factors: str,
+    dominant_percent: float,
 ) -> None:
     """Filter a screen and write what each step removed; None switches a step off.
 
@@ -35,7 +49,8 @@ def main(
     perturbations, so that every perturbation left has the cells it should; genes that are
     constant over the cells left go last. Bounds are inclusive. Counts and the mitochondrial share
     of a cell are taken over all genes of the imported screen, its number of genes over those left
-    by the first step.
+    by the first step. The library sizes of the cells left are corrected if size factors other
+    than the total are asked for.
 
     Parameters
     ----------
@@ -47,6 +62,8 @@ def main(
         TSV to write: step, setting, unit, before, removed, after.
     conditions
         TSV to write: perturbation, n_targets, n_cells, singles_measured.
+    removed_genes
+        TSV to write: gene, step, n_cells, targets.
     min_cells_per_gene, min_genes_per_cell, min_cells_per_perturbation
         Least number of cells, genes and cells.
     mitochondrial_prefix
@@ -55,11 +72,16 @@ def main(
         Largest share of a cell's counts in mitochondrial genes.
     min_counts, max_counts, min_genes, max_genes
         Bounds on a cell's counts and number of genes with counts.
+    size_factors
+        What makes cells comparable; see :mod:`pipeline.size_factors`.
+    dominant_percent
+        Share of the counts of a condition above which a gene is warned about.
 
     Raises
     ------
     InputError
-        If a step leaves no cells, no genes, no control or no perturbations.
+        If the size factors are not defined, or a step leaves no cells, no genes, no control or no
+        perturbations.
     """
     cells = read_screen(screen)
     steps = Filter(cells, screen)
@@ -95,6 +117,12 @@ def main(
     if constant.any():
         kept = kept[:, ~constant].copy()
     kept.obs["perturbation"] = kept.obs["perturbation"].cat.remove_unused_categories()
+    set_library_sizes(kept, cells[steps.cells], size_factors, dominant_percent, screen)
+
+    targets = targets_of_genes(target_genes(kept))
+    removed = steps.removed_genes(cells.var_names, cells.X.getnnz(axis=0), targets)
+    warn_of_targets(removed)
+    write_tsv(removed, removed_genes)
     write_tsv(condition_table(kept.obs["perturbation"]), conditions)
     write_tsv(steps.table(), table)
     write_h5ad(kept, filtered)
@@ -116,6 +144,57 @@ def mitochondrial_percent(
     counts = np.asarray(cells.X[:, genes].sum(axis=1, dtype=np.int64), dtype=np.float64).ravel()
     # Multiplied first: a share of exactly the bound is then exactly that, and passes.
     return np.divide(100 * counts, n_counts, out=np.zeros_like(counts), where=n_counts > 0)
+
+
+def set_library_sizes(
+    kept: ad.AnnData, cells: ad.AnnData, size_factors: str, dominant_percent: float, screen: str
+) -> None:
+    """Correct the library sizes of the cells kept, and warn of genes that hold much of them.
+
+    Parameters
+    ----------
+    kept
+        Cells and genes kept, which get ``obs["effective_library_size"]``, unless it is the total.
+    cells
+        The same cells with all genes of the imported screen.
+    size_factors, dominant_percent, screen
+        As in :func:`main`.
+    """
+    dominant = largest_shares(cells, dominant_percent)
+    n_conditions = kept.obs["perturbation"].nunique()
+    if len(dominant):
+        held = (
+            f"{gene} ({percent:.0f} % in {where}, above the bound in {n_above} of {n_conditions} "
+            "conditions)"
+            for gene, where, percent, n_above in dominant.itertuples(index=False)
+        )
+        text = f"genes with more than {dominant_percent:g} % of all counts: {shown(held)}"
+        if size_factors == "total":
+            logging.warning(
+                "%s; scaled by its total, a cell with less of such a gene seems to have more of "
+                "all others: consider another choice of quality_control.size_factors",
+                text,
+            )
+        else:
+            logging.info("%s; quality_control.size_factors is %s", text, size_factors)
+    if size_factors != "total":
+        kept.obs[EFFECTIVE_LIBRARY_SIZE] = effective_library_sizes(
+            cells, size_factors, list(dominant["gene"]), screen
+        )
+
+
+def warn_of_targets(removed: pd.DataFrame) -> None:
+    """Warn of genes that are targets and were removed, by name."""
+    own = removed.dropna(subset="targets")
+    for step, genes in own.groupby("step", sort=False):
+        numbers = zip(genes["gene"], genes["n_cells"], strict=True)
+        logging.warning(
+            "%s removed %d genes that are targets of the screen, whose own change is then unknown "
+            "and which cannot be modelled: %s",
+            step,
+            len(genes),
+            shown(f"{gene} (in {n} cells)" for gene, n in numbers),
+        )
 
 
 def is_constant(counts: sparse.csr_matrix) -> NDArray[np.bool_]:
@@ -156,11 +235,13 @@ class Filter:
         self.cells = np.ones(cells.n_obs, dtype=bool)
         self.genes = np.ones(cells.n_vars, dtype=bool)
         self.n_genes = cells.n_vars
+        self._removed_by = np.full(cells.n_vars, "", dtype=object)
         self._steps: list[dict[str, object]] = []
 
     def keep_genes(self, step: str, setting: float | None, passes: NDArray[np.bool_]) -> None:
         """Keep the genes that pass."""
         before = self.n_genes
+        self._removed_by[self.genes & ~passes] = step
         self.genes &= passes
         self.n_genes = int(self.genes.sum())
         self._record(step, setting, "genes", before, self.n_genes)
@@ -234,6 +315,23 @@ class Filter:
             }
         )
         logging.info("%s: %d of %d %s removed", step, removed, before, unit)
+
+    def removed_genes(
+        self,
+        names: pd.Index,
+        n_cells: NDArray[np.integer],
+        targets: Mapping[str, tuple[str, ...]],
+    ) -> pd.DataFrame:
+        """One row per gene that was removed: by which step, in how many cells it was."""
+        table = pd.DataFrame(
+            {
+                "gene": names,
+                "step": self._removed_by,
+                "n_cells": n_cells,
+                "targets": [SEPARATOR.join(targets.get(gene, ())) or None for gene in names],
+            }
+        )
+        return table[~self.genes]
 
     def table(self) -> pd.DataFrame:
         """One row per step that is switched on, and what remains of everything."""

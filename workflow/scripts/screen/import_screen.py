@@ -15,7 +15,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError, shown
-from pipeline.screen import CONTROL, SEPARATOR, canonical_name, readable_h5ad, write_h5ad
+from pipeline.screen import (
+    CONTROL,
+    EFFECTIVE_LIBRARY_SIZE,
+    SEPARATOR,
+    TARGET_GENES,
+    canonical_name,
+    readable_h5ad,
+    targets_of,
+    write_h5ad,
+)
+from pipeline.targets import (
+    genes_by_symbol,
+    genes_of_targets,
+    read_target_table,
+    report_targets,
+)
 
 CHUNK = 2**24  # matrix entries looked at together, which bounds the memory of the checks
 COMMON_SEPARATORS = "+_,;|& "
@@ -35,6 +50,8 @@ def main(
     keep: Mapping[str, object],
     gene_name_column: str | None,
     ignore_labels: Sequence[str],
+    gene_symbols: str | None,
+    target_genes: str | None = None,
 ) -> None:
     """Read a user's file, check everything the pipeline relies on, and write the screen.
 
@@ -59,6 +76,11 @@ def main(
     ignore_labels
         Targets that mean "no target", such as ``NT`` in ``NT_MYC``. A label of nothing but these
         is control.
+    gene_symbols
+        Column of ``var`` by which targets are found among the genes besides their names; None for
+        the names alone.
+    target_genes
+        TSV with the genes of targets that are no genes themselves.
 
     Raises
     ------
@@ -73,6 +95,7 @@ def main(
     labels = perturbation_labels(obs, perturbation_column, raw)
     where = f"{raw}, obs[{perturbation_column!r}]"
     names = canonical_names(labels, control_label, separator, ignore_labels, genes, where)
+    uns = targets_table(names.values(), var, genes, gene_symbols, target_genes, raw)
 
     matrix = read_counts(raw, counts, kept, cells, genes).checked()
     totals = np.asarray(matrix.sum(axis=1, dtype=np.int64)).ravel()
@@ -89,7 +112,8 @@ def main(
         len(set(names.values()) - {CONTROL}),
         int((columns["perturbation"] == CONTROL).sum()),
     )
-    write_h5ad(ad.AnnData(X=matrix, obs=columns, var=pd.DataFrame(index=genes)), screen)
+    checked = ad.AnnData(X=matrix, obs=columns, var=pd.DataFrame(index=genes), uns=uns)
+    write_h5ad(checked, screen)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -201,9 +225,9 @@ def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
     """Return the other columns that hold texts, numbers or truth values, and log those dropped."""
     columns = {}
     for column, values in obs.items():
-        if column in ("perturbation", "library_size"):
+        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE):
             if column != perturbation_column:
-                logging.warning("obs[%r] of the file is replaced by the pipeline's own", column)
+                logging.warning("obs[%r] of the file gives way to the pipeline's own", column)
             continue
         kind = pd.api.types.infer_dtype(values, skipna=True)
         if "/" in str(column) or kind not in (
@@ -296,6 +320,45 @@ def canonical_names(
             "screen.ignore_labels and screen.keep",
         )
     return names
+
+
+def targets_table(
+    names: Iterable[str],
+    var: pd.DataFrame,
+    genes: pd.Index,
+    gene_symbols: str | None,
+    target_genes: str | None,
+    raw: str,
+) -> dict[str, pd.DataFrame]:
+    """Say which genes the targets are, and return the table of those that it has to tell.
+
+    Parameters
+    ----------
+    names
+        Canonical names of the perturbations.
+    var, genes
+        Table of the genes in the file, and the names they have here.
+    gene_symbols, target_genes, raw
+        As in :func:`main`.
+    """
+    targets = sorted({target for name in names for target in targets_of(name)})
+    symbols = {}
+    if gene_symbols is not None:
+        column = column_of(var, gene_symbols, f"{raw}, var", "screen.gene_symbols")
+        symbols = genes_by_symbol(column, genes)
+    table = read_target_table(target_genes) if target_genes else {}
+    if table and not set(table) & set(targets):
+        raise InputError(
+            "none of the table's targets is perturbed in the screen",
+            where=f"{target_genes} (screen.target_genes)",
+            found=f"{shown(table)}; targets of the screen: {shown(targets)}",
+            remedy="name the targets as the labels of the screen do, without the control's",
+        )
+    measured = set(genes)
+    mapped = genes_of_targets(targets, measured, symbols, table)
+    report_targets(targets, measured, mapped, var)
+    rows = [(target, gene) for target, own in mapped.items() for gene in own]
+    return {TARGET_GENES: pd.DataFrame(rows, columns=["target", "gene"])} if rows else {}
 
 
 def check_targets(

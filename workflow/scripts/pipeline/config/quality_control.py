@@ -4,7 +4,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.config.schema import METHODS, RELEASE, Section, contradiction, key
+from pipeline.config.schema import METHODS, PIPELINE, RELEASE, Section, contradiction, key
 
 
 class QualityControl(Section):
@@ -74,6 +74,27 @@ class QualityControl(Section):
         source=RELEASE,
         unit="genes",
         ge=1,
+    )
+
+    size_factors: str = key(
+        "total",
+        "What makes cells comparable in differential expression and gene selection: `total`, all "
+        "counts of a cell; `leave_dominant_out`, all but those of genes above "
+        "`dominant_percent`; `median_ratio`, the total, corrected for each perturbation by the "
+        "median over genes of its pooled counts' ratio to the control's (DESeq2 on pools, Anders "
+        "& Huber 2010; Lun et al. 2016); `obs:` and a column of `obs` with size factors. Take "
+        "another than `total` where one gene holds much of all counts, as in targeted panels.",
+        source=PIPELINE,
+        pattern=r"^(total|leave_dominant_out|median_ratio|obs:.+)$",
+    )
+    dominant_percent: float = key(
+        20.0,
+        "Share of all counts of a perturbation, or of the control, above which one gene is warned "
+        "about, and left out by `size_factors: leave_dominant_out`.",
+        source=PIPELINE,
+        unit="percent",
+        gt=0,
+        le=100,
     )
 
     @model_validator(mode="after")

@@ -109,6 +109,20 @@ class Screen(Section):
         source="AnnData convention",
         min_length=1,
     )
+    gene_symbols: str | None = key(
+        None,
+        "Column of `var` with other names of the genes, such as symbols beside Ensembl ids, by "
+        "which targets are found among them; null looks among their names alone.",
+        source=PIPELINE,
+        min_length=1,
+    )
+    target_genes: str | None = key(
+        None,
+        "Tab-separated table with the columns `target` and `gene` for targets that are no genes "
+        "themselves, such as guides and enhancers; a row for each gene, by name or symbol.",
+        source=PIPELINE,
+        min_length=1,
+    )
     keep: Annotated[
         dict[str, Annotated[tuple[str | bool | int | float, ...], Field(strict=False)]],
         BeforeValidator(_kept),
