@@ -86,6 +86,23 @@ def test_settings_that_do_not_fit_the_file(project, settings, parts) -> None:
     assert not results(project)
 
 
+def test_a_table_of_targets_that_is_not_there(project) -> None:
+    project.configure("screen", target_genes="tables/targets.tsv")
+    message = refused(project, IMPORTED, "--cores", "1", log=None)
+    parts = ["tiny.yaml, screen.target_genes", "tables/targets.tsv"]
+    assert all(part in message for part in parts), message
+
+
+def test_a_changed_table_of_targets_is_imported_again(project) -> None:
+    table = project.folder / "targets.tsv"
+    project.configure("screen", target_genes="targets.tsv")
+    for genes in (["G1"], ["G2", "G3"]):
+        table.write_text("target\tgene\n" + "".join(f"A\t{gene}\n" for gene in genes))
+        project.run(IMPORTED, "--cores", "1")
+        cells = ad.read_h5ad(project.folder / IMPORTED)
+        assert cells.uns["target_genes"]["gene"].tolist() == genes
+
+
 def normalised(path: Path) -> None:
     write_screen(path, scale=0.37)
 

@@ -36,3 +36,13 @@ def test_the_report_of_a_run_is_built(tiny_copy) -> None:
     assert len(figures) >= 5
     assert all(Path(figure).name in report for figure in figures)
     assert "summary.html" in report
+
+
+def test_one_perturbation_has_a_page_on_request(tiny_copy) -> None:
+    targets = pd.read_csv(tiny_copy.folder / "results/tiny/screen/targets.tsv", sep="\t")
+    combination = targets["perturbation"][targets["perturbation"].str.contains("+", regex=False)]
+    page = f"results/tiny/screen/perturbations/{combination.iloc[0]}.html"
+    assert not (tiny_copy.folder / page).exists()
+    tiny_copy.run(page, "--cores", "1")
+    text = (tiny_copy.folder / page).read_text()
+    assert f"<h1>{combination.iloc[0]}</h1>" in text

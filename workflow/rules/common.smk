@@ -108,7 +108,7 @@ def raw_screen(wildcards):
     return CFG.screen.path
 
 
-def table_of_targets(wildcards):
+def table_of_targets():
     """The user's table of targets and genes, if there is one."""
     path = CFG.screen.target_genes
     if path is not None and not Path(path).exists():

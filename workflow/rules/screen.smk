@@ -42,7 +42,7 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
-        target_genes=table_of_targets,
+        target_genes=table_of_targets(),
     output:
         screen="<results>/screen/imported.h5ad",
     log:
