@@ -41,9 +41,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from evaluation.comparators import COMPARATORS
-
 from evaluation.agreement import average_precision
+from evaluation.comparators import COMPARATORS
 from evaluation.effect_scores import score_effects
 from lcd_core.condition_means import ConditionMeans, count_means, latent_means
 from lcd_core.direct_effects import direct_effects

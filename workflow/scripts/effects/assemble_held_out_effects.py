@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evaluation.edges import assemble_columns
 from lcd_core.errors import InputError
-from pipeline.effects import read_effects, square_effects
+from pipeline.effects import ranking, read_effects, square_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
 
@@ -31,6 +31,7 @@ def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]
     table = read_tsv(causes, dtype={"cause": str, "fold": str})
     genes: pd.Index | None = None
     matrices: dict[Hashable, NDArray[np.floating]] = {}
+    scores: dict[Hashable, NDArray[np.floating]] = {}
     held_out: dict[Hashable, NDArray[np.int64]] = {}
     for fold, path in zip(folds, fits, strict=True):
         own = read_effects(path)
@@ -45,9 +46,11 @@ def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]
                 remedy="delete the fold and run again",
             )
         matrices[fold] = square_effects(own, str(path))
+        scores[fold] = ranking(own)
         held_out[fold] = genes.get_indexer(names)
     assert genes is not None
     columns, index = assemble_columns(matrices, held_out)
+    ranks, _ = assemble_columns(scores, held_out)
     fold_of = table.set_index("cause")["fold"].reindex(genes[index])
     write_h5ad(
         ad.AnnData(
@@ -56,6 +59,7 @@ def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]
                 {"perturbed": False, "fold": fold_of.to_numpy(dtype=str)}, index=genes[index]
             ),
             var=pd.DataFrame(index=genes),
+            layers={"score": np.ascontiguousarray(ranks.T)},
         ),
         effects,
     )

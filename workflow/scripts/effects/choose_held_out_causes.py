@@ -7,7 +7,7 @@ import pandas as pd
 
 from evaluation.edges import strongest_edges
 from lcd_core.errors import InputError
-from pipeline.effects import read_effects
+from pipeline.effects import ranking, read_effects
 from pipeline.tables import write_tsv
 
 
@@ -32,7 +32,7 @@ def main(*, effects: str, causes: str, k: int, folds: list[str], seed: int) -> N
     perturbed = matrix.obs["perturbed"].to_numpy(dtype=bool)
     eligible = np.tile(perturbed, (matrix.n_vars, 1))
     top = strongest_edges(
-        matrix.X.T,
+        ranking(matrix),
         k,
         causes=matrix.var_names.get_indexer(matrix.obs_names),
         eligible=eligible,

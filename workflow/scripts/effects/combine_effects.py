@@ -10,6 +10,8 @@ from lcd_core.errors import InputError
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 
+ERRORS = ("error", "change_error")
+
 
 def main(*, fits: Sequence[str], ensemble: str) -> None:
     """Write the mean effects of fits that differ in their seeds alone.
@@ -19,10 +21,11 @@ def main(*, fits: Sequence[str], ensemble: str) -> None:
     fits
         Effects (h5ad, causes x effects) of each fit.
     ensemble
-        The same with means in ``X``, in every layer of responses and of the control's limit and,
-        of two fits or more, the layers ``sd`` (standard deviation over fits) and
-        ``sign_agreement`` (share of fits whose effect has the sign of the mean). A cause has
-        converged if it did in every fit.
+        The same with means in ``X``, in every layer, of the changes and of the control's limit
+        (errors by their mean square, which repeated fits to the same cells do not lower) and, of
+        two fits or more, the layers ``sd`` (standard deviation over fits) and ``sign_agreement``
+        (share of fits whose effect has the sign of the mean). A cause has converged if it did in
+        every fit.
     """
     each = [read_effects(path) for path in fits]
     first = each[0]
@@ -36,7 +39,10 @@ def main(*, fits: Sequence[str], ensemble: str) -> None:
                 remedy="with clipr.exclude_unconverged fits may differ: set it to false",
             )
     stacked = np.stack([own.X for own in each])  # (fits, causes, effects)
-    layers = {name: np.mean([own.layers[name] for own in each], axis=0) for name in first.layers}
+    layers = {}
+    for name in first.layers:
+        values = np.stack([own.layers[name] for own in each])
+        layers[name] = np.sqrt((values**2).mean(axis=0)) if name in ERRORS else values.mean(axis=0)
     mean = stacked.mean(axis=0)
     if len(each) > 1:
         layers["sd"] = stacked.std(axis=0, ddof=1)
@@ -48,8 +54,9 @@ def main(*, fits: Sequence[str], ensemble: str) -> None:
     control = np.mean([own.var["control_limit"] for own in each], axis=0)
     var = pd.DataFrame({"control_limit": control}, index=first.var_names)
     uns = {**first.uns, "fits": len(each), "rank": min(int(own.uns["rank"]) for own in each)}
+    varm = {"changes": np.mean([own.varm["changes"] for own in each], axis=0)}
     write_h5ad(
-        ad.AnnData(X=mean, obs=obs, var=var, layers=layers, uns=uns),
+        ad.AnnData(X=mean, obs=obs, var=var, varm=varm, layers=layers, uns=uns),
         ensemble,
     )
 

@@ -1,5 +1,6 @@
-"""Causal effects of one fitted model: responses to its single perturbations, then CLIPR."""
+"""Direct effects of one fit: responses of its drift, changes of its priors, an estimator."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import anndata as ad
@@ -8,24 +9,50 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from lcd_core.condition_means import ConditionMeans
+from lcd_core.direct_effects import direct_effects
 from lcd_core.errors import InputError
 from lcd_core.estimators import regularised_pseudoinverse
+from lcd_core.evidence import DirectEffects
 from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
+from lcd_core.prior import ImplicitPriors
 from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
-from pipeline.screen import CONTROL, lognorm, read_screen, targets_of, write_h5ad
+from pipeline.evidence import (
+    cause_of,
+    condition_means,
+    modelled_targets,
+    of_drift,
+    reads_drift,
+    told,
+)
+from pipeline.screen import (
+    CONTROL,
+    lognorm,
+    read_screen,
+    targets_of,
+    write_h5ad,
+)
 from pipeline.tables import write_tsv
+
+Matrix = NDArray[np.float64]
 
 
 def main(
     *,
     train: str,
+    prior: str,
     model: str,
     effects: str,
     responses: str,
     table: str,
     clipr: dict[str, Any],
+    estimator: str,
+    changes: str,
+    samples: int,
+    draws: int,
+    seed: int,
     device: str,
 ) -> None:
     """Write the effects among all modelled genes and the responses they were solved from.
@@ -34,9 +61,9 @@ def main(
     ----------
     train
         The cells that the model was fitted to; those perturbed at one target alone give the
-        responses.
-    model
-        ``model.safetensors`` of the fit.
+        responses of the drift, those whose targets are all modelled genes the changes.
+    prior, model
+        The fitted priors, and ``model.safetensors`` of the fit.
     effects
         Effects (h5ad, causes x effects), see :func:`pipeline.effects.read_effects`.
     responses
@@ -45,19 +72,35 @@ def main(
         TSV, one row per condition: sizes of its responses, convergence, and whether it was used.
     clipr
         Section `clipr` of the configuration.
+    estimator
+        One of :data:`lcd_core.direct_effects.ESTIMATORS`.
+    changes
+        ``priors`` or ``counts``: where the changes of genes come from.
+    samples
+        States drawn from each prior for its means.
+    draws, seed
+        Redrawings of an estimator that averages over errors, and the seed of everything drawn.
     """
-    fitted = LCD.load(model, choose_device(device))
-    settings = LinearisationSettings(**clipr)
-    linear = linearise_model(fitted, single_perturbations(train), settings)
-    own = response_data(linear, fitted)
+    where = choose_device(device)
+    fitted, screen = LCD.load(model, where), read_screen(train)
+    hits = modelled_targets(screen, fitted.genes)
+    linear = linearise_model(
+        fitted, single_perturbations(screen, train), LinearisationSettings(**clipr)
+    )
+    means = condition_means(changes, screen, ImplicitPriors.load(prior, where), samples, seed)
+    evidence = of_drift(linear, hits) if reads_drift(estimator) else told(means, hits, train)
+    found = direct_effects(estimator, evidence, draws=draws, seed=seed)
+    own = response_data(linear, fitted, means)
+    data = effect_data(linear, own, found, cause_of(hits))
+    data.uns["estimator"] = estimator
     write_tsv(pd.DataFrame(linear.table()), table)
     write_h5ad(own, responses)
-    write_h5ad(effect_data(linear, own), effects)
+    write_h5ad(data, effects)
 
 
-def single_perturbations(train: str) -> list[str]:
+def single_perturbations(screen: ad.AnnData, train: str) -> list[str]:
     """Targets that were perturbed alone, sorted."""
-    labels = read_screen(train).obs["perturbation"].astype(str).unique()
+    labels = screen.obs["perturbation"].astype(str).unique()
     singles = sorted(name for name in labels if len(targets_of(name)) == 1)
     if not singles:
         raise InputError(
@@ -69,7 +112,7 @@ def single_perturbations(train: str) -> list[str]:
     return singles
 
 
-def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
+def response_data(linear: Linearisation, fitted: LCD, means: ConditionMeans) -> ad.AnnData:
     """Responses as conditions x genes; ``NaN`` rows of ``pseudoinverse`` where not used."""
     limits = linear.responses.limits
     used = linear.used
@@ -77,7 +120,10 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
     pseudoinverse[:, used] = regularised_pseudoinverse(limits[:, used], linear.estimate.ridge).T
     expression = limit_expression(linear.origin + limits.T, fitted)
     obs = pd.DataFrame(linear.table()).set_index("perturbation")
-    obs["target_is_gene"] = obs.index.isin(fitted.genes)
+    rows = [means.names.index(name) for name in obs.index]
+    control = means.names.index(CONTROL)
+    error = np.sqrt(means.errors[rows] ** 2 + means.errors[control] ** 2)
+    error[0] = 0.0  # the control's change from itself
     return ad.AnnData(
         X=np.ascontiguousarray(limits.T),
         obs=obs,
@@ -86,6 +132,8 @@ def response_data(linear: Linearisation, fitted: LCD) -> ad.AnnData:
             "initial": np.ascontiguousarray(linear.initial.T),
             "pseudoinverse": np.ascontiguousarray(pseudoinverse.T),
             "limit_expression": expression - expression[0],
+            "change": means.means[rows] - means.means[control],
+            "change_error": error,
         },
         uns={"coordinates": fitted.transform.settings.transform},
     )
@@ -99,24 +147,44 @@ def limit_expression(states: NDArray[np.float64], fitted: LCD) -> NDArray[np.flo
     return lognorm(expected.numpy()).astype(np.float64)
 
 
-def effect_data(linear: Linearisation, responses: ad.AnnData) -> ad.AnnData:
-    """Effects as causes x effects; the responses of a gene's own perturbation in its row."""
+def effect_data(
+    linear: Linearisation,
+    responses: ad.AnnData,
+    found: DirectEffects,
+    causes: Mapping[int, list[str]],
+) -> ad.AnnData:
+    """Effects as causes x effects; the responses of a gene's own perturbation in its row.
+
+    Of several perturbations of one gene alone the mean.
+    """
     genes = responses.var_names
-    used = responses[responses.obs["used"].to_numpy(dtype=bool)]
-    position = genes.get_indexer(used.obs_names)
-    own = used[position >= 0]
-    rows = position[position >= 0]
-    layers = {}
-    for name, values in {"limit": own.X, **{key: own.layers[key] for key in own.layers}}.items():
+    usable = set(responses.obs_names[responses.obs["used"].to_numpy(dtype=bool)])
+    rows = {gene: [q for q in own if q in usable] for gene, own in causes.items()}
+    rows = {gene: own for gene, own in rows.items() if own}
+    responses.obs["target_is_gene"] = responses.obs_names.isin(
+        [name for own in causes.values() for name in own]
+    )
+    layers = {"clipr": np.ascontiguousarray(linear.estimate.effects.T)}
+    for name, values in {"limit": responses.X, **dict(responses.layers)}.items():
         layers[name] = np.full((len(genes), len(genes)), np.nan)
-        layers[name][rows] = values
-    obs = pd.DataFrame({"perturbed": np.isin(genes, own.obs_names)}, index=genes)
-    obs["converged"] = own.obs["converged"].reindex(genes).astype("boolean")
-    obs["relative_residual"] = own.obs["relative_residual"].reindex(genes)
+        for gene, own in rows.items():
+            layers[name][gene] = values[responses.obs_names.get_indexer(own)].mean(axis=0)
+    layers["score"] = np.ascontiguousarray(found.ranking.T)
+    layers["resolution"] = np.ascontiguousarray(found.resolution.T)
+    if found.errors is not None:
+        layers["error"] = np.ascontiguousarray(found.errors.T)
+    obs = pd.DataFrame({"perturbed": np.isin(np.arange(len(genes)), list(rows))}, index=genes)
+    converged = pd.array([pd.NA] * len(genes), dtype="boolean")
+    residual = np.full(len(genes), np.nan)
+    for gene, own in rows.items():
+        converged[gene] = bool(responses.obs["converged"][own].all())
+        residual[gene] = responses.obs["relative_residual"][own].max()
+    obs["converged"], obs["relative_residual"] = converged, residual
     return ad.AnnData(
-        X=np.ascontiguousarray(linear.estimate.effects.T),
+        X=np.ascontiguousarray(found.effects.T),
         obs=obs,
         var=pd.DataFrame({"control_limit": np.array(responses.X[0])}, index=genes),
+        varm={"changes": np.ascontiguousarray(responses.layers["change"][1:].T)},
         layers=layers,
         uns={
             "ridge": linear.estimate.ridge,
@@ -124,6 +192,11 @@ def effect_data(linear: Linearisation, responses: ad.AnnData) -> ad.AnnData:
             "rank": linear.estimate.rank,
             "perturbations": int(linear.used.sum()),
             "coordinates": responses.uns["coordinates"],
+            "causes": pd.DataFrame(
+                [(genes[gene], name) for gene, own in sorted(causes.items()) for name in own],
+                columns=["cause", "perturbation"],
+                dtype=str,
+            ),
         },
     )
 

@@ -240,6 +240,103 @@ def implication(
     )
 
 
+@dataclass(frozen=True)
+class WithinCauses:
+    """Predicted edges against what their causes alone would give.
+
+    A cause with a large row, whose perturbation changes many genes, puts many edges to the top,
+    and many of them hold whichever genes they lead to. So DE calls are permuted among the edges
+    of each cause, which keeps the number of its predicted edges and of its DE genes.
+
+    Attributes
+    ----------
+    null_probability
+        P(DE | C) expected under the null: predicted edges lead to genes at random.
+    null_lift
+        P(DE | C) over it; NaN where it is 0.
+    null_p_value
+        Share of permutations, the observed one counted, with as many validated edges.
+    in_degree_probability
+        P(DE | C) expected if predicted edges kept their effect genes and had causes at random.
+    """
+
+    null_probability: float
+    null_lift: float
+    null_p_value: float
+    in_degree_probability: float
+
+
+def within_causes(
+    ranked_de: Booleans,
+    ranked: Edges,
+    k: int,
+    *,
+    generator: np.random.Generator,
+    n_permutations: int,
+) -> WithinCauses:
+    """Test the ``k`` strongest edges against DE calls permuted within each cause.
+
+    The number of validated edges of a cause is then hypergeometric, independent of the others;
+    so they are drawn, instead of permuting.
+
+    Parameters
+    ----------
+    ranked_de
+        Whether each edge is DE, strongest predicted edge first, shape (n,).
+    ranked
+        The edges, likewise.
+    k
+        Number of edges that count as predicted.
+    generator
+        Source of the permutations.
+    n_permutations
+        How many are drawn.
+    """
+    n_of, de_of = _tally(ranked.cause), _tally(ranked.cause, ranked_de)
+    predicted = np.bincount(ranked.cause[:k], minlength=len(n_of))
+    own = predicted > 0
+    drawn = generator.hypergeometric(
+        de_of[own], n_of[own] - de_of[own], predicted[own], (n_permutations, own.sum())
+    ).sum(axis=1)
+    validated = int(ranked_de[:k].sum())
+    expected = float((predicted[own] * de_of[own] / n_of[own]).sum()) / k
+    by_gene = _tally(ranked.effect, ranked_de) / np.maximum(_tally(ranked.effect), 1)
+    return WithinCauses(
+        null_probability=expected,
+        null_lift=validated / k / expected if expected > 0 else float("nan"),
+        null_p_value=float((1 + np.count_nonzero(drawn >= validated)) / (1 + n_permutations)),
+        in_degree_probability=float(by_gene[ranked.effect[:k]].mean()),
+    )
+
+
+def _tally(groups: Integers, which: Booleans | None = None) -> Integers:
+    """How many edges each group has, or how many of some."""
+    weights = np.ones(len(groups), dtype=bool) if which is None else which
+    counts: Integers = np.bincount(groups, weights=weights).astype(np.int64)
+    return counts
+
+
+class SignAgreement(NamedTuple):
+    """Of predicted edges that are DE and whose target's own change is known: signs that agree.
+
+    ``n_signed`` edges, the share ``sign_agreement`` of them, and the two-sided binomial P of
+    "signs agree by chance"; NaN without any.
+    """
+
+    n_signed: int
+    sign_agreement: float
+    sign_p_value: float
+
+
+def sign_agreement(agrees: Floats) -> SignAgreement:
+    """Summarise agreement (1 yes, 0 no, NaN not known), shape (n,)."""
+    known = agrees[~np.isnan(agrees)]
+    if not len(known):
+        return SignAgreement(0, float("nan"), float("nan"))
+    test = binomtest(int(known.sum()), len(known))
+    return SignAgreement(len(known), float(known.mean()), float(test.pvalue))
+
+
 def _lift_conviction(probability: Floats, base_rate: Floats) -> tuple[Floats, Floats]:
     """Lift and conviction; NaN where numerator and denominator both vanish."""
     with np.errstate(divide="ignore", invalid="ignore"):

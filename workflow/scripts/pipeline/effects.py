@@ -16,7 +16,8 @@ def read_effects(path: str | Path) -> ad.AnnData:
     ``obs`` are causes, ``var`` effects, and ``X[j, i] = A[i, j]`` is the direct effect of cause j
     on gene i. The causes are among the genes, and are all of them unless the file holds the
     re-assembled effects of held-out causes. ``obs["perturbed"]`` says whether the model saw the
-    cause perturbed.
+    cause perturbed. The layer ``score`` has what effects are ranked by, signed; the table
+    ``uns["causes"]`` which perturbations hit each cause alone.
 
     Raises
     ------
@@ -51,12 +52,34 @@ def read_effects(path: str | Path) -> ad.AnnData:
     return effects
 
 
-def square_effects(effects: ad.AnnData, where: str) -> NDArray[np.float64]:
-    """Effect matrix A, ``A[i, j]`` the effect of gene j on gene i, with genes in ``var`` order."""
+def ranking(effects: ad.AnnData) -> NDArray[np.float64]:
+    """What effects are ranked by, signed: ``[i, j]`` of cause j on gene i; (genes, causes)."""
+    scores = effects.layers["score"] if "score" in effects.layers else effects.X
+    return np.asarray(scores, dtype=np.float64).T
+
+
+def perturbations_of(effects: ad.AnnData) -> dict[str, list[str]]:
+    """Cause -> the perturbations that hit it alone; a cause that is not listed, its own name."""
+    listed = effects.uns.get("causes")
+    found: dict[str, list[str]] = {str(gene): [str(gene)] for gene in effects.obs_names}
+    if listed is not None:
+        own = listed.groupby("cause", observed=True)["perturbation"].agg(list)
+        found |= {str(cause): list(map(str, names)) for cause, names in own.items()}
+    return found
+
+
+def square_effects(
+    effects: ad.AnnData, where: str, layer: str | None = None
+) -> NDArray[np.float64]:
+    """Effect matrix A, ``A[i, j]`` the effect of gene j on gene i, with genes in ``var`` order.
+
+    Of the effects themselves, or of a layer.
+    """
     if effects.n_obs != effects.n_vars:
         raise InputError(
             "modules need the effects of every gene",
             where=where,
             found=f"{effects.n_obs} causes of {effects.n_vars} genes",
         )
-    return np.asarray(effects[effects.var_names].X, dtype=np.float64).T
+    own = effects[effects.var_names]
+    return np.asarray(own.X if layer is None else own.layers[layer], dtype=np.float64).T
