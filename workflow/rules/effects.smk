@@ -17,6 +17,7 @@ SEED_EFFECTS = expand(f"{FIT_EFFECTS}/effects.h5ad", fold=ALL, variant=map(str, 
 rule estimate_effects:
     input:
         train="<results>/folds/{fold}/data/train.h5ad",
+        prior=lambda wildcards: output_of(LCD, "fit_prior", "prior", **wildcards),
         model=lambda wildcards: output_of(LCD, "fit_drift", "model", **wildcards),
     output:
         effects=f"{FIT_EFFECTS}/effects.h5ad",
@@ -31,6 +32,11 @@ rule estimate_effects:
     threads: CFG.threads.fit
     params:
         clipr=settings("clipr"),
+        estimator=CFG.effects.estimator,
+        changes=CFG.effects.changes,
+        samples=CFG.effects.samples,
+        draws=CFG.effects.draws,
+        seed=seed("direct_effects"),
         device=CFG.device,
         threads=CFG.threads.fit,
         source=source("effects/estimate_effects"),
@@ -123,6 +129,7 @@ rule export_effects:
     output:
         annotated=f"{EFFECTS}/effects.h5ad",
         edges=f"{EFFECTS}/edges.tsv",
+        untestable_edges=f"{EFFECTS}/untestable_edges.tsv",
         graphml=f"{EFFECTS}/network.graphml",
     log:
         "<logs>/effects/export_effects.log",
@@ -197,6 +204,7 @@ VALIDATION = dict(
     alpha=CFG.effects.de_alpha,
     n_resamples=CFG.effects.resamples,
     n_listed=1000,  # edges in the table
+    leave_out_failed=CFG.effects.leave_out_failed,
     seed=seed("validation"),
     source=source("effects/validate_edges"),
 )
@@ -206,6 +214,7 @@ rule validate_edges:
     input:
         effects=f"{EFFECTS}/ensemble.h5ad",
         differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
+        targets="<results>/screen/targets.tsv",
     output:
         edges=f"{EFFECTS}/validated_edges.tsv",
         validation=f"{EFFECTS}/validation.tsv",
@@ -223,6 +232,7 @@ use rule validate_edges as validate_held_out_edges with:
     input:
         effects=f"{EFFECTS}/held_out/effects.h5ad",
         differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
+        targets="<results>/screen/targets.tsv",
     output:
         edges=f"{EFFECTS}/held_out/validated_edges.tsv",
         validation=f"{EFFECTS}/held_out/validation.tsv",

@@ -28,7 +28,7 @@ def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]
     folds
         Names of the folds.
     """
-    table = read_tsv(causes, dtype={"cause": str, "fold": str})
+    table = read_tsv(causes, dtype={"cause": str, "fold": str, "perturbations": str})
     genes: pd.Index | None = None
     matrices: dict[Hashable, NDArray[np.floating]] = {}
     scores: dict[Hashable, NDArray[np.floating]] = {}
@@ -60,9 +60,20 @@ def main(*, causes: str, fits: Sequence[str], effects: str, folds: Sequence[str]
             ),
             var=pd.DataFrame(index=genes),
             layers={"score": np.ascontiguousarray(ranks.T)},
+            uns={"causes": listed_perturbations(table)},
         ),
         effects,
     )
+
+
+def listed_perturbations(table: pd.DataFrame) -> pd.DataFrame:
+    """Cause and perturbation, a row for each that hits it alone."""
+    rows = [
+        (row.cause, name)
+        for row in table.itertuples(index=False)
+        for name in str(row.perturbations).split("+")
+    ]
+    return pd.DataFrame(rows, columns=["cause", "perturbation"], dtype=str)
 
 
 if __name__ == "__main__":

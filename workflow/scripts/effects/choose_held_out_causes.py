@@ -7,7 +7,7 @@ import pandas as pd
 
 from evaluation.edges import strongest_edges
 from lcd_core.errors import InputError
-from pipeline.effects import ranking, read_effects
+from pipeline.effects import perturbations_of, ranking, read_effects
 from pipeline.tables import write_tsv
 
 
@@ -19,7 +19,8 @@ def main(*, effects: str, causes: str, k: int, folds: list[str], seed: int) -> N
     effects
         Effects (h5ad, causes x effects) of the models of all conditions.
     causes
-        TSV to write: ``cause``, ``fold``, ``edges`` (of the k strongest, from it).
+        TSV to write: ``cause``, ``fold``, ``edges`` (of the k strongest, from it),
+        ``perturbations`` (that hit it alone, joined by ``+``).
     k
         Edges from perturbed causes whose causes are held out; self-effects do not count.
     folds
@@ -49,9 +50,10 @@ def main(*, effects: str, causes: str, k: int, folds: list[str], seed: int) -> N
     fold = np.empty(len(chosen), dtype=int)
     fold[np.random.default_rng(seed).permutation(len(chosen))] = np.arange(len(chosen)) % n_folds
     logging.info("%d causes of the %d strongest edges in %d folds", len(chosen), k, n_folds)
-    write_tsv(
-        pd.DataFrame({"cause": chosen, "fold": np.array(folds)[fold], "edges": counts}), causes
-    )
+    alone = perturbations_of(matrix)
+    table = pd.DataFrame({"cause": chosen, "fold": np.array(folds)[fold], "edges": counts})
+    table["perturbations"] = ["+".join(alone[str(cause)]) for cause in chosen]
+    write_tsv(table, causes)
 
 
 if __name__ == "__main__":

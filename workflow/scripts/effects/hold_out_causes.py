@@ -7,7 +7,7 @@ import numpy as np
 
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, read_screen, targets_of, write_cells
+from pipeline.screen import CONTROL, read_screen, target_genes, targets_of, write_cells
 from pipeline.tables import read_tsv
 
 
@@ -31,7 +31,9 @@ def main(*, train: str, causes: str, held_out_train: str, held_out: str, fold: s
     table = read_tsv(causes, dtype=str)
     own = set(table.loc[table["fold"] == fold, "cause"])
     labels = screen.obs["perturbation"].astype(str).to_numpy(dtype=str)
-    lost = sorted({name for name in set(labels) if own.intersection(targets_of(name))})
+    genes = target_genes(screen)
+    hit = {name: {gene for t in targets_of(name) for gene in genes[t]} for name in set(labels)}
+    lost = sorted(name for name, of_it in hit.items() if own & of_it)
     left = ~np.isin(labels, lost)
     if set(labels[left]) <= {CONTROL}:
         raise InputError(

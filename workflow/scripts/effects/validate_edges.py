@@ -166,8 +166,7 @@ def require_any(tested: NDArray[np.bool_], matrix: ad.AnnData, why: str, where: 
         raise InputError(
             f"none of the edges can be tested: {why}",
             where=where,
-            found=f"causes {shown(matrix.obs_names, 5)}; "
-            f"perturbations {shown(sum(perturbations_of(matrix).values(), []), 5)}",
+            found=f"causes {shown(matrix.obs_names, 5)}",
             remedy="use the differential expression of the same screen",
         )
 
@@ -176,10 +175,9 @@ def statuses(matrix: ad.AnnData, path: str) -> NDArray[np.str_]:
     """Whether the perturbations of each cause moved its own expression, (causes,)."""
     table = read_tsv(path, dtype={"perturbation": str, "gene": str, "status": str})
     by_pair = table.set_index(["perturbation", "gene"])["status"].to_dict()
-    found = []
-    for cause, names in (
-        (str(gene), perturbations_of(matrix)[str(gene)]) for gene in matrix.obs_names
-    ):
+    perturbations, found = perturbations_of(matrix), []
+    for cause in map(str, matrix.obs_names):
+        names = perturbations[cause]
         own = {by_pair.get((name, cause), "") for name in names} - {""}
         found.append(", ".join(sorted(own)))
     return np.array(found)

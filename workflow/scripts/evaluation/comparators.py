@@ -12,7 +12,7 @@ from lcd_core.evidence import DirectEffects, Evidence, Matrix, response_z
 from simulation.linear_systems import linear_cyclic
 
 INSPRE_SHARE = 0.1
-LYAPUNOV_SHARE = 0.1
+LYAPUNOV_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def inspre(
 
 
 def lyapunov_lasso(
-    evidence: Evidence, *, share: float = LYAPUNOV_SHARE, iterations: int = 500
+    evidence: Evidence, *, share: float = LYAPUNOV_SHARE, iterations: int = 3000
 ) -> DirectEffects:
     """Sparse drift whose stationary covariance is S, from the covariance alone.
 

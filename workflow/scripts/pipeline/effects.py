@@ -54,7 +54,7 @@ def read_effects(path: str | Path) -> ad.AnnData:
 
 def ranking(effects: ad.AnnData) -> NDArray[np.float64]:
     """What effects are ranked by, signed: ``[i, j]`` of cause j on gene i; (genes, causes)."""
-    scores = effects.layers["score"] if "score" in effects.layers else effects.X
+    scores = effects.layers.get("score", effects.X)
     return np.asarray(scores, dtype=np.float64).T
 
 

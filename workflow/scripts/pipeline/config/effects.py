@@ -82,9 +82,17 @@ class Effects(Section):
         gt=0,
         lt=1,
     )
+    leave_out_failed: bool = key(
+        False,
+        "Whether edges of causes whose perturbation did not move its own gene, or moved it against "
+        "the others (`screen/targets.tsv`), are left out of the validation. They are marked in "
+        "any case.",
+        source=PIPELINE,
+    )
     resamples: int = key(
         2000,
-        "Bootstrap resamples of the intervals of lift and conviction.",
+        "Bootstrap resamples of the intervals of lift and conviction, and permutations within "
+        "causes.",
         source=PIPELINE,
         unit="resamples",
         ge=1,
