@@ -259,6 +259,7 @@ rule score_recovery:
     params:
         top=[10, 20, 50, 100],  # strongest effects of the metrics at k
         min_size=CFG.modules.min_size,
+        distance=CFG.modules.distance,
         threads=1,
         source=source("effects/score_recovery"),
     script:

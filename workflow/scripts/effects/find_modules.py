@@ -1,4 +1,4 @@
-"""Find gene modules: graph distances of the effects, average-linkage tree, cut."""
+"""Find gene modules: distances between genes, average-linkage tree, cut."""
 
 import logging
 from collections.abc import Sequence
@@ -12,14 +12,13 @@ from evaluation.modules import (
     UNASSIGNED,
     Integers,
     cut_into,
-    effect_distances,
     leaf_order,
     marker_height,
     module_tree,
     number_at_height,
 )
 from lcd_core.errors import InputError
-from pipeline.effects import read_effects, square_effects
+from pipeline.effects import module_distances, read_effects
 from pipeline.module_markers import require_markers
 from pipeline.tables import write_tsv
 
@@ -32,6 +31,7 @@ def main(
     order: str,
     membership: str,
     numbers: str,
+    distance: str,
     cut: str,
     markers: Sequence[str],
     height: float | None,
@@ -58,6 +58,8 @@ def main(
     numbers
         TSV, one number of clusters a row: the columns of
         :func:`evaluation.module_numbers.score_numbers`, and ``chosen``.
+    distance
+        Of genes: ``changes`` or ``effects``, see :func:`pipeline.effects.module_distances`.
     cut
         ``auto``: the number of clusters of the highest score in ``numbers``, which is the mean
         silhouette of the modules over all genes, times the agreement of the trees of single
@@ -68,7 +70,7 @@ def main(
     markers
         Names of genes, or patterns such as ``RPL*``.
     height
-        Height of the cut, in inverse units of the effects.
+        Height of the cut, in units of the distance.
     number
         Number of clusters before small ones are dropped.
     min_size
@@ -76,10 +78,10 @@ def main(
     """
     matrix = read_effects(effects)
     genes = matrix.var_names.to_numpy(dtype=str)
-    distances = effect_distances(square_effects(matrix, effects))
+    distances = module_distances(matrix, distance, effects)
     merges = module_tree(distances)
     paths = [seed_effects] if isinstance(seed_effects, str) else seed_effects
-    seed_trees = [_seed_tree(path, genes) for path in paths]
+    seed_trees = [_seed_tree(path, genes, distance) for path in paths]
     scores = score_numbers(merges, distances, seed_trees, min_size)
 
     chosen: int | None
@@ -117,7 +119,7 @@ def main(
     write_tsv(scores.assign(chosen=scores["clusters"] == chosen), numbers)
 
 
-def _seed_tree(path: str, genes: NDArray[np.str_]) -> NDArray[np.float64]:
+def _seed_tree(path: str, genes: NDArray[np.str_], distance: str) -> NDArray[np.float64]:
     """Tree of the effects of a single seed."""
     own = read_effects(path)
     if own.var_names.tolist() != genes.tolist():
@@ -127,7 +129,7 @@ def _seed_tree(path: str, genes: NDArray[np.str_]) -> NDArray[np.float64]:
             found=sorted(set(own.var_names).symmetric_difference(genes)) or "another order",
             remedy="give the effects that the mean was taken of",
         )
-    return module_tree(effect_distances(square_effects(own, path)))
+    return module_tree(module_distances(own, distance, path))
 
 
 def _modules(merges: NDArray[np.float64], number: int | None, min_size: int) -> Integers:

@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from evaluation.agreement import adjusted_rand_index, auroc, average_precision
+from evaluation.comparators import COMPARATORS
 from evaluation.effect_scores import score_effects
 from evaluation.modules import (
     UNASSIGNED,
+    correlation_distances,
     cut_into,
     effect_distances,
     lone_clusters,
     module_tree,
 )
 from lcd_core.errors import InputError, shown
-from pipeline.effects import read_effects, square_effects
+from lcd_core.evidence import Evidence
+from pipeline.effects import module_distances, read_effects, square_effects
 from pipeline.gene_sets import read_gmt
 from pipeline.screen import lognorm, read_screen
 from pipeline.tables import read_tsv, write_tsv
@@ -30,7 +33,9 @@ Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 
+DIRECT_EFFECTS = "direct_effects"
 LCD_CLIPR = "lcd_clipr"
+FROM_CHANGES = ("oriented_z", "total_effects", "inspre")
 CHANCE = "chance"
 AUROCS = (
     "auroc",
@@ -56,6 +61,7 @@ def main(
     top: Sequence[int],
     seed_effects: Sequence[str],
     min_size: int,
+    distance: str,
 ) -> None:
     """Write the scores of every estimator, and its precision against the number of effects.
 
@@ -66,7 +72,8 @@ def main(
     Parameters
     ----------
     effects
-        Effect matrix of LCD-CLIPR (h5ad, causes x effects).
+        Direct effects (h5ad, causes x effects); those of CLIPR as published are a layer, and
+        changes of the genes, from which comparators start, others.
     true_effects
         TSV of the true effects: ``cause``, ``effect``, ``weight``.
     true_modules
@@ -86,9 +93,11 @@ def main(
     top
         Numbers of strongest effects at which ``recovery`` has the precision.
     seed_effects
-        Effect matrices of single training seeds, scored as ``lcd_clipr_seed_1``, ...
+        Effect matrices of single training seeds, scored as ``direct_effects_seed_1``, ...
     min_size
         Clusters of fewer genes are no modules, as in ``membership``.
+    distance
+        Of genes, from which ``membership`` was made.
     """
     matrix = read_effects(effects)
     genes = matrix.var_names.astype(str)
@@ -102,9 +111,12 @@ def main(
     perturbed = perturbed_alone(screen, genes, train)
 
     paths = [seed_effects] if isinstance(seed_effects, str) else seed_effects
-    estimates = {LCD_CLIPR: square_effects(matrix, effects)}
+    estimates = {DIRECT_EFFECTS: square(matrix, effects)}
     for number, path in enumerate(paths, start=1):
-        estimates[f"{LCD_CLIPR}_seed_{number}"] = read_aligned(path, genes)
+        estimates[f"{DIRECT_EFFECTS}_seed_{number}"] = read_aligned(path, genes)
+    if "clipr" in matrix.layers:
+        estimates[LCD_CLIPR] = square_effects(matrix, effects, "clipr")
+    estimates |= from_changes(matrix)
     estimates |= read_differential_expression(differential_expression, genes, perturbed)
     estimates["inverse_pooled_covariance"] = inverse_pooled_covariance(screen[:, genes])
 
@@ -118,8 +130,14 @@ def main(
             curves.append(precision.assign(estimator=name, pairs=pairs))
     chance = pd.concat(scores[: len(sets)])
     scores.append(chance.assign(estimator=CHANCE, value=chance["base_rate"]))
-    number = number_of_clusters(estimates[LCD_CLIPR], modules, min_size, membership)
-    scores.append(score_modules(estimates, true_labels, number, min_size))
+    distances = {name: effect_distances(own) for name, own in estimates.items()}
+    distances[DIRECT_EFFECTS] = module_distances(matrix, distance, effects)
+    distances["expression_correlation"] = correlation_distances(lognorm(screen[:, genes].X))
+    profiles = estimates["differential_expression"][:, genes.isin(perturbed)].T
+    distances["differential_expression_profiles"] = correlation_distances(profiles)
+    if modules.any():
+        number = number_of_clusters(distances[DIRECT_EFFECTS], modules, min_size, membership)
+        scores.append(score_modules(distances, true_labels, number, min_size))
 
     table = pd.concat(scores)
     log_scores(table)
@@ -143,6 +161,9 @@ def score_pairs(
     precision = precision_curve(present, magnitude)
 
     rows = [(name, pd.NA, values[name], 0.5) for name in AUROCS]
+    linked = truth[mask] != 0
+    agree = np.sign(estimate[mask][linked]) == np.sign(truth[mask][linked])
+    rows.append(("sign_agreement", pd.NA, float(agree.mean()) if linked.any() else np.nan, 0.5))
     rows.append(("average_precision", pd.NA, average_precision(present, magnitude), base_rate))
     rows += [("precision@k", k, value, base_rate) for k, value in precision.reindex(top).items()]
     scores = pd.DataFrame(rows, columns=["metric", "k", "value", "base_rate"])
@@ -160,10 +181,29 @@ def precision_curve(present: Mask, magnitude: Matrix) -> pd.Series:
     return pd.Series(np.cumsum(present[strongest]) / k, index=k)
 
 
+def square(matrix: ad.AnnData, path: str) -> Matrix:
+    """What effects are ranked by, (d, d)."""
+    return square_effects(matrix, path, "score" if "score" in matrix.layers else None)
+
+
+def from_changes(matrix: ad.AnnData) -> dict[str, Matrix]:
+    """Comparators that start from the changes and errors in a file of effects."""
+    if "change" not in matrix.layers:
+        return {}
+    own = matrix[matrix.obs["perturbed"].to_numpy(dtype=bool)]
+    causes = matrix.var_names.get_indexer(own.obs_names)
+    evidence = Evidence(
+        np.asarray(own.layers["change"]).T,
+        [(int(cause),) for cause in causes],
+        errors=np.asarray(own.layers["change_error"]).T,
+    )
+    return {name: COMPARATORS[name].estimate(evidence).effects for name in FROM_CHANGES}
+
+
 def score_modules(
-    estimates: Mapping[str, Matrix], true_labels: Labels, number: int, min_size: int
+    distances: Mapping[str, Matrix], true_labels: Labels, number: int, min_size: int
 ) -> pd.DataFrame:
-    """Agreement of the modules of every estimate with the true ones.
+    """Agreement of the modules that every distance gives with the true ones.
 
     Every tree is cut into the same number of clusters, small ones dropped; and, since that number
     comes from one of them, also where its own agreement is best, which takes the truth to know.
@@ -173,8 +213,8 @@ def score_modules(
     """
     members = true_labels != UNASSIGNED
     rows = []
-    for name, estimate in estimates.items():
-        tree = module_tree(effect_distances(estimate))
+    for name, own in distances.items():
+        tree = module_tree(own)
         cuts = [
             adjusted_rand_index(
                 lone_clusters(cut_into(tree, count, min_size))[members], true_labels[members]
@@ -189,9 +229,9 @@ def score_modules(
     return table.assign(pairs="modules", k=missing)
 
 
-def number_of_clusters(effects: Matrix, modules: Labels, min_size: int, where: str) -> int:
+def number_of_clusters(distances: Matrix, modules: Labels, min_size: int, where: str) -> int:
     """Smallest number of clusters, small ones counted, whose cut gives these modules."""
-    tree = module_tree(effect_distances(effects))
+    tree = module_tree(distances)
     for number in range(1, len(modules) + 1):
         if np.array_equal(cut_into(tree, number, min_size), modules):
             return number
@@ -301,7 +341,7 @@ def perturbed_alone(screen: ad.AnnData, genes: pd.Index, where: str) -> list[str
 def read_aligned(path: str, genes: pd.Index) -> Matrix:
     """Effects of another matrix of the same genes, in the order of ``genes``."""
     matrix = read_effects(path)
-    effects = square_effects(matrix, path)
+    effects = square(matrix, path)
     if set(matrix.var_names) != set(genes):
         raise InputError(
             "the effects of a training seed are those of other genes",

@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.modules import correlation_distances, effect_distances
 from lcd_core.errors import InputError
 from pipeline.screen import readable_h5ad
 
@@ -83,3 +84,22 @@ def square_effects(
         )
     own = effects[effects.var_names]
     return np.asarray(own.X if layer is None else own.layers[layer], dtype=np.float64).T
+
+
+def module_distances(effects: ad.AnnData, distance: str, where: str) -> NDArray[np.float64]:
+    """Distances between genes from which modules are made, shape (d, d).
+
+    ``changes``: correlation distances of the genes' changes under all perturbations. ``effects``:
+    shortest paths in the graph of direct effects, as published; of the scores by which these are
+    ranked, since most effects of a sparse estimate are zero.
+    """
+    if distance == "changes":
+        if "changes" not in effects.varm:
+            raise InputError(
+                "modules by changes need the changes of genes", where=f"{where}, varm['changes']"
+            )
+        return correlation_distances(np.asarray(effects.varm["changes"], dtype=np.float64).T)
+    if distance == "effects":
+        layer = "score" if "score" in effects.layers else None
+        return effect_distances(square_effects(effects, where, layer))
+    raise InputError("unknown distance", found=distance, remedy="use changes or effects")

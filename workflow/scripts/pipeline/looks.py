@@ -132,7 +132,20 @@ class Estimator(NamedTuple):
 
 
 ESTIMATORS = {
-    "lcd_clipr": Estimator("LCD-CLIPR", "#D55E00"),
+    "direct_effects": Estimator("LCD direct effects", "#D55E00", "targets"),
+    "lcd_clipr": Estimator("CLIPR (published)", "#E69F00"),
+    "centred_ridge": Estimator("CLIPR, Jacobian", "#F0E442"),
+    "averaged_current": Estimator("Current and rows", "#D55E00", "targets"),
+    "averaged_current_inferred": Estimator("Current, targets inferred", "#CC79A7"),
+    "probability_current": Estimator("Probability current", "#882255", "targets"),
+    "target_aware_rows": Estimator("Rows told the targets", "#44AA99", "targets"),
+    "adaptive_rows": Estimator("Sparse rows, averaged", "#332288", "targets"),
+    "oriented_z": Estimator("Latent changes, z", "#0072B2", "targets"),
+    "total_effects": Estimator("Total effects", "#56B4E9", "targets"),
+    "inspre": Estimator("inspre", "#44AA99", "targets"),
+    "lyapunov_lasso": Estimator("Lyapunov lasso", "#999933"),
+    "expression_correlation": Estimator("Correlation of expression", "#222222"),
+    "differential_expression_profiles": Estimator("Correlation of DE", "#56B4E9"),
     "inverse_pooled_covariance": Estimator("Inverse pooled covariance", "#0072B2"),
     "linear_cyclic": Estimator("Linear cyclic", "#009E73", "targets"),
     "differential_expression": Estimator("Differential expression", "#8C8C8C", "targets"),
