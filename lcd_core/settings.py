@@ -499,3 +499,51 @@ class LinearisationSettings(Settings):
         "named and flagged in any case.",
         source=PIPELINE,
     )
+
+
+@dataclass(frozen=True)
+class EffectSettings(Settings):
+    """How direct effects are estimated from a fit, see :mod:`lcd_core.direct_effects`."""
+
+    section = "effects"
+
+    estimator: str = setting(
+        "adaptive_rows",
+        "How direct effects are estimated, see docs/clipr.md: `adaptive_rows` (sparse rows told "
+        "the targets, averaged over errors), `sparse_rows`, `target_aware_rows`, "
+        "`averaged_current`, `probability_current`, `centred_ridge`, or `clipr`, as published. "
+        "Effects of `clipr` are in the files whatever is chosen.",
+        source=f"{PIPELINE}; {METHODS} (clipr)",
+        choices=(
+            "clipr",
+            "centred_ridge",
+            "averaged_current",
+            "probability_current",
+            "target_aware_rows",
+            "sparse_rows",
+            "adaptive_rows",
+        ),
+    )
+    changes: str = setting(
+        "priors",
+        "Where changes of genes under perturbations come from, for estimators that start from "
+        "them: means of log rates under the fitted `priors`, or logarithms of mean normalised "
+        "`counts`, without a model. `clipr` and `centred_ridge` read the drift instead.",
+        source=PIPELINE,
+        choices=("priors", "counts"),
+    )
+    samples: int = setting(
+        2000,
+        "States drawn from each prior for the means of its log rates.",
+        source=PIPELINE,
+        unit="states",
+        ge=2,
+    )
+    draws: int = setting(
+        30,
+        "Redrawings of the changes within their standard errors over which `adaptive_rows` "
+        "averages, and from which it has the errors of effects.",
+        source=PIPELINE,
+        unit="draws",
+        ge=2,
+    )

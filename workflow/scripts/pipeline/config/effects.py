@@ -1,12 +1,11 @@
 """Section `effects`."""
 
-from typing import Literal
+from lcd_core.settings import EffectSettings
+from pipeline.config.from_settings import section_of
+from pipeline.config.schema import METHODS, PIPELINE, fractions, key
 
-from lcd_core.direct_effects import ESTIMATORS
-from pipeline.config.schema import METHODS, PIPELINE, Section, fractions, key
 
-
-class Effects(Section):
+class Effects(section_of(EffectSettings)):  # type: ignore[misc]
     """Causal effects among the genes of a screen, from models of all its conditions."""
 
     seeds: int = key(
@@ -22,36 +21,6 @@ class Effects(Section):
         "Variant of the settings of LCD (`methods.lcd.variants`) whose fits to all conditions the "
         "effects are read from. What suits effects need not suit predictions.",
         source=PIPELINE,
-    )
-    estimator: Literal[tuple(ESTIMATORS)] = key(  # type: ignore[valid-type]
-        "adaptive_rows",
-        "How direct effects are estimated, see docs/clipr.md: `adaptive_rows` (sparse rows told "
-        "the targets, averaged over errors), `sparse_rows`, `target_aware_rows`, "
-        "`averaged_current`, `probability_current`, `centred_ridge`, or `clipr`, as published. "
-        "Effects of `clipr` are in the files whatever is chosen.",
-        source=f"{PIPELINE}; {METHODS} (clipr)",
-    )
-    changes: Literal["priors", "counts"] = key(
-        "priors",
-        "Where changes of genes under perturbations come from, for estimators that start from "
-        "them: means of log rates under the fitted `priors`, or logarithms of mean normalised "
-        "`counts`, without a model. `clipr` and `centred_ridge` read the drift instead.",
-        source=PIPELINE,
-    )
-    samples: int = key(
-        2000,
-        "States drawn from each prior for the means of its log rates.",
-        source=PIPELINE,
-        unit="states",
-        ge=2,
-    )
-    draws: int = key(
-        30,
-        "Redrawings of the changes within their standard errors over which `adaptive_rows` "
-        "averages, and from which it has the errors of effects.",
-        source=PIPELINE,
-        unit="draws",
-        ge=2,
     )
     edges: int = key(
         50,
