@@ -1,13 +1,18 @@
 """Effects of a linear system by LCD-CLIPR and by comparators, scored against the truth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from evaluation.comparators import COMPARATORS
 from evaluation.effect_scores import score_effects
+from lcd_core.direct_effects import direct_effects
+from lcd_core.evidence import Evidence
 from lcd_core.files import save_tensors
 from lcd_core.linearisation import Linearisation, linearise_model
 from lcd_core.model import LCD
@@ -15,9 +20,17 @@ from lcd_core.settings import LinearisationSettings
 from pipeline.devices import choose_device
 from pipeline.linear_systems import EFFECTS, draw_samples, identity, read_system
 from pipeline.tables import write_tsv
-from simulation.linear_systems import LinearSystem, ReferenceEstimate, reference_estimates
+from simulation.linear_systems import (
+    LinearSystem,
+    ReferenceEstimate,
+    pooled_covariance,
+    reference_estimates,
+)
 
 LCD_CLIPR = "lcd_clipr"
+TOLD = ("adaptive_rows", "averaged_current", "probability_current", "target_aware_rows")
+COMPARED = ("inspre", "lyapunov_lasso")
+DRAWS = 30  # of adaptive_rows
 
 
 def main(
@@ -55,6 +68,7 @@ def main(
 
     samples = draw_samples(truth, description)
     estimates = [ReferenceEstimate(LCD_CLIPR, linear.estimate.effects, False, False)]
+    estimates += from_drift(linear) + from_samples(truth, samples, int(description["seed"]))
     estimates += reference_estimates(truth, samples)
     own = identity(truth, description)
     ks = [each * len(truth.effects) for each in top_effects_per_gene]
@@ -62,6 +76,51 @@ def main(
     write_tsv(labelled(table, own), scores)
     write_tsv(labelled(pd.DataFrame(linear.table()), own), responses)
     write_effects(linear, effects)
+
+
+def from_drift(linear: Linearisation) -> list[ReferenceEstimate]:
+    """Estimators that read the learned drift, and are not told the targets."""
+    used = linear.used
+    limits = linear.responses.limits
+    evidence = Evidence(
+        limits[:, used] - limits[:, :1],
+        initial=linear.initial[:, used],
+        limits=limits[:, used],
+        jacobian=linear.jacobian,
+    )
+    effects = direct_effects("centred_ridge", evidence, draws=DRAWS, seed=0).effects
+    return [ReferenceEstimate("centred_ridge", effects, False, False)]
+
+
+def from_samples(
+    system: LinearSystem, samples: NDArray[np.floating], seed: int
+) -> list[ReferenceEstimate]:
+    """Estimators and comparators that start from means and covariances of the samples."""
+    means, n = samples.mean(axis=1, dtype=np.float64), samples.shape[1]
+    covariance = pooled_covariance(samples)
+    changes = (means[1:] - means[0]).T
+    error = np.sqrt(2.0 * np.diag(covariance) / n)
+    told = Evidence(
+        changes,
+        [(int(target),) for target in system.targets],
+        errors=np.tile(error[:, None], (1, changes.shape[1])),
+        covariance=covariance,
+        sigma=system.sigma,
+    )
+    not_told = replace(told, targets=None)
+    found = [
+        ReferenceEstimate(
+            name, direct_effects(name, told, draws=DRAWS, seed=seed).ranking, True, False
+        )
+        for name in TOLD
+    ]
+    inferred = direct_effects("averaged_current", not_told, draws=DRAWS, seed=seed).effects
+    found.append(ReferenceEstimate("averaged_current_inferred", inferred, False, False))
+    for name in COMPARED:
+        own = COMPARATORS[name]
+        effects = own.estimate(told).effects
+        found.append(ReferenceEstimate(name, effects, own.knows_targets, False))
+    return found
 
 
 def score_table(
