@@ -136,7 +136,8 @@ def evidences(kind: str, seed: int, fit: dict[str, Any]) -> Iterator[tuple[str, 
     size = screen.library_size[:, None]
     counts = screen.counts / size * np.median(size)
     yield "expression", expression_means(np.log1p(counts), labels, names).evidence(targets)
-    yield "counts", count_means({q: counts[labels == q] for q in names}).evidence(targets)
+    for source, values in (("counts", screen.counts.astype(float)), ("normalised_counts", counts)):
+        yield source, count_means({q: values[labels == q] for q in names}).evidence(targets)
     latent = ConditionMeans(
         names, fit["latent_mean"], fit["latent_error"], fit["latent_covariance"]
     )
@@ -192,7 +193,9 @@ def estimates(source: str, evidence: Evidence, seed: int) -> Iterator[tuple[str,
             "target_aware_rows",
         ),
     }
-    names["counts"] = names["priors"] = names["expression"] = names["samples"]
+    names |= dict.fromkeys(
+        ("counts", "normalised_counts", "priors", "expression"), names["samples"]
+    )
     for name in names[source]:
         yield name, direct_effects(name, evidence, draws=DRAWS, seed=seed)
     if source != "drift":

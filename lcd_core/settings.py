@@ -527,10 +527,11 @@ class EffectSettings(Settings):
     changes: str = setting(
         "priors",
         "Where changes of genes under perturbations come from, for estimators that start from "
-        "them: means of log rates under the fitted `priors`, or logarithms of mean normalised "
-        "`counts`, without a model. `clipr` and `centred_ridge` read the drift instead.",
+        "them: means of log rates under the fitted `priors`, or, without a model, logarithms of "
+        "mean `counts` or of mean `normalised_counts` (by `quality_control.size_factors`). "
+        "`clipr` and `centred_ridge` read the drift instead.",
         source=PIPELINE,
-        choices=("priors", "counts"),
+        choices=("priors", "counts", "normalised_counts"),
     )
     samples: int = setting(
         2000,

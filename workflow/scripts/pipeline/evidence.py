@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import torch
 
 from lcd_core.condition_means import ConditionMeans, count_means, latent_means
@@ -53,11 +52,12 @@ def condition_means(
     if changes == "priors":
         counts = {name: torch.from_numpy(own) for name, own in counts_by_condition(screen).items()}
         return latent_means(priors, counts, samples=samples, seed=seed)
-    size = pd.Series(library_sizes(screen) / np.median(library_sizes(screen)))
-    labels = screen.obs["perturbation"].to_numpy(dtype=str)
-    factors = {name: size[labels == name].to_numpy()[:, None] for name in np.unique(labels)}
     raw = counts_by_condition(screen)
-    return count_means({name: own / factors[name] for name, own in raw.items()})
+    if changes == "counts":
+        return count_means({name: own.astype(np.float64) for name, own in raw.items()})
+    size = library_sizes(screen) / np.median(library_sizes(screen))
+    labels = screen.obs["perturbation"].to_numpy(dtype=str)
+    return count_means({name: own / size[labels == name][:, None] for name, own in raw.items()})
 
 
 def told(means: ConditionMeans, hits: Mapping[str, tuple[int, ...]], train: str) -> Evidence:
