@@ -170,6 +170,11 @@ def module_markers(wildcards):
     return list(CFG.modules.markers) if by_markers and wildcards.fold == ALL else []
 
 
+def held_out_folds(wildcards):
+    """Folds of held-out causes, where a fold's fits give the effects; else 0."""
+    return len(CAUSE_FOLDS) if "effects" in CFG.analyses and wildcards.fold == ALL else 0
+
+
 def settings_file(method, program):
     """The settings that a program reads, for the variant of a job."""
 

@@ -156,6 +156,7 @@ rule draw_recovery:
 rule write_effects_html:
     input:
         edges=f"{EFFECTS}/edges.tsv",
+        untestable_edges=f"{EFFECTS}/untestable_edges.tsv",
         validated_edges=f"{EFFECTS}/validated_edges.tsv",
         validation=f"{EFFECTS}/validation.tsv",
         held_out_validation=HELD_OUT_VALIDATION,

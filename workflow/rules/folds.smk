@@ -46,6 +46,7 @@ rule select_genes:
         n_genes=CFG.genes.count,
         markers_per_perturbation=CFG.genes.markers_per_perturbation,
         module_markers=module_markers,
+        held_out_folds=held_out_folds,
         source=source("folds/select_genes"),
     script:
         "../scripts/folds/select_genes.py"

@@ -21,6 +21,8 @@ RATES = {
 CAUSES = {"all": ("All causes", "#0072B2", "o"), "held_out": ("Held-out causes", "#D55E00", "s")}
 SIGNIFICANT = 0.01
 DASHES = (0, (4, 3))
+WITHIN, DEGREE = "-.", ":"
+REFERENCES = {"null_probability": WITHIN, "in_degree_probability": DEGREE}
 
 
 def main(
@@ -46,7 +48,13 @@ def main(
 
 def draw_validation(rates: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw P(DE | predicted cause), lift and conviction against the share of edges predicted."""
-    figure = new_figure(2.75)
+    rates = {name: table for name, table in rates.items() if len(table)}
+    if not rates:
+        figure = new_figure(1.0)
+        figure.text(0.5, 0.5, "No edge can be tested: no modelled gene was perturbed alone",
+                    ha="center", va="center", color=MUTED)  # fmt: skip
+        return figure
+    figure = new_figure(2.9)
     for axes, measure in zip(figure.subplots(1, len(RATES)), RATES, strict=True):
         draw_measure(axes, rates, measure)
         axes.set_ylabel(RATES[measure][2])
@@ -59,10 +67,12 @@ def draw_validation(rates: Mapping[str, pd.DataFrame]) -> Figure:
         handles[-1].set_label(f"{label} ({int(table['n_edges'].iloc[0]):,} edges)")
     handles += [
         Line2D([], [], color=MUTED, linestyle=DASHES, linewidth=0.8, label="base rate"),
+        Line2D([], [], color=MUTED, linestyle=WITHIN, linewidth=1.1, label="same causes, any gene"),
+        Line2D([], [], color=MUTED, linestyle=DEGREE, linewidth=1.1, label="same genes, any cause"),
         Line2D([], [], color=INK, marker="o", markersize=4, markerfacecolor="white",
                linestyle="none", label=f"P ≥ {SIGNIFICANT:g} (Fisher)"),
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -109,6 +119,11 @@ def draw_measure(axes: Axes, rates: Mapping[str, pd.DataFrame], measure: str) ->
         if measure == "probability":
             base = float(table["base_rate"].iloc[0])
             axes.axhline(base, color=CAUSES[name][1], linestyle=DASHES, linewidth=0.8, zorder=0)
+            for column, dashes in REFERENCES.items():
+                axes.plot(
+                    table["fraction"] * shift, table[column], dashes, color=CAUSES[name][1],
+                    linewidth=1.1, alpha=0.7, zorder=1,
+                )  # fmt: skip
     if measure != "probability":
         axes.axhline(1, color=MUTED, linestyle=DASHES, linewidth=0.8, zorder=0)
     if ends.infinity < ends.top:

@@ -1,5 +1,6 @@
 """Direct effects of one fit: responses of its drift, changes of its priors, an estimator."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +24,9 @@ from pipeline.evidence import (
     cause_of,
     condition_means,
     modelled_targets,
+    needs_targets,
     of_drift,
     reads_drift,
-    told,
 )
 from pipeline.screen import (
     CONTROL,
@@ -37,6 +38,8 @@ from pipeline.screen import (
 from pipeline.tables import write_tsv
 
 Matrix = NDArray[np.float64]
+
+WITHOUT_TARGETS = "centred_ridge"
 
 
 def main(
@@ -88,7 +91,16 @@ def main(
         fitted, single_perturbations(screen, train), LinearisationSettings(**clipr)
     )
     means = condition_means(changes, screen, ImplicitPriors.load(prior, where), samples, seed)
-    evidence = of_drift(linear, hits) if reads_drift(estimator) else told(means, hits, train)
+    if needs_targets(estimator) and not hits:
+        logging.warning(
+            "no perturbation hits modelled genes alone, so %s has nothing to start from; effects "
+            "are those of %s, which is not told the targets. Genes of targets can be named by "
+            "screen.target_genes or screen.gene_symbols",
+            estimator,
+            WITHOUT_TARGETS,
+        )
+        estimator = WITHOUT_TARGETS
+    evidence = of_drift(linear, hits) if reads_drift(estimator) else means.evidence(hits)
     found = direct_effects(estimator, evidence, draws=draws, seed=seed)
     own = response_data(linear, fitted, means)
     data = effect_data(linear, own, found, cause_of(hits))

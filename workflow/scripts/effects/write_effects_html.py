@@ -27,11 +27,18 @@ EDGES = [
     Column("cause", "Cause", text, True),
     Column("effect", "Gene affected", text, True),
     Column("value", "Effect", number),
-    Column("sd", "SD", number),
+    Column("low", "95% from", number),
+    Column("high", "to", number),
+    Column("score", "Score", number),
+    Column("resolution", "Selected", percent),
+    Column("sd", "SD over fits", number),
     Column("sign_agreement", "Same sign", percent),
     Column("observed_lfc", "Observed log change", number),
+    Column("own_lfc", "of the cause", number),
     Column("p_adjusted", "Adjusted P", number),
     Column("validated", "Validated", text, True),
+    Column("sign_agrees", "Sign agrees", text, True),
+    Column("target_status", "Cause", text, True),
 ]
 VALIDATION = [
     Column("causes", "Causes", text, True),
@@ -45,6 +52,10 @@ VALIDATION = [
     Column("lift", "Lift", number),
     Column("conviction", "Conviction", number),
     Column("p_value", "P", number),
+    Column("null_probability", "Within causes", number),
+    Column("null_p_value", "P within causes", number),
+    Column("n_signed", "Signs known", count),
+    Column("sign_agreement", "Signs agree", percent),
 ]
 TERMS = [
     Column("module", "Module", count),
@@ -69,6 +80,7 @@ RECOVERY = [
 def main(
     *,
     edges: str,
+    untestable_edges: str,
     validated_edges: str,
     validation: str,
     tables_page: str,
@@ -80,16 +92,27 @@ def main(
 
     Parameters
     ----------
-    edges, validated_edges, validation
-        TSV of the strongest effects, of those that could be tested, and of their validation.
+    edges, untestable_edges, validated_edges, validation
+        TSV of the strongest effects of causes that were perturbed, of the others, of those that
+        could be tested with what was observed, and of their validation.
     tables_page
         HTML page to write.
     held_out_validation, top_terms, recovery
         TSV of the same for held-out causes, of the modules' gene sets, and of the scores against
         the truth, where there are such.
     """
+    untestable = read_tsv(untestable_edges, dtype={"cause": str, "effect": str})
     parts = [
-        section("The strongest effects", "mean over the fits", strongest(edges, validated_edges)),
+        section(
+            "The strongest effects of perturbed genes",
+            "mean over the fits, by score",
+            strongest(edges, validated_edges),
+        ),
+        section(
+            "The strongest effects of genes that were never perturbed",
+            "nothing in this screen can contradict them",
+            table([column for column in EDGES if column.field in untestable], untestable),
+        ),
         section(
             "Validation by differential expression",
             "shares of the strongest effects that could be tested",
@@ -117,11 +140,11 @@ def strongest(edges: str, validated_edges: str) -> str:
     """Table of the strongest effects with what was observed, where it was."""
     names = {"cause": str, "effect": str}
     rows, tested = read_tsv(edges, dtype=names), read_tsv(validated_edges, dtype=names)
-    observed = ["observed_lfc", "p_adjusted", "validated"]
+    observed = ["observed_lfc", "own_lfc", "p_adjusted", "validated"]
+    observed += ["sign_agrees", "target_status"]
     rows = rows.merge(tested[["cause", "effect", *observed]], how="left", on=["cause", "effect"])
-    rows["validated"] = [
-        "not testable" if pd.isna(own) else "yes" if own else "no" for own in rows["validated"]
-    ]
+    for column, unknown in (("validated", "not testable"), ("sign_agrees", "not known")):
+        rows[column] = [unknown if pd.isna(own) else "yes" if own else "no" for own in rows[column]]
     return table([column for column in EDGES if column.field in rows], rows)
 
 

@@ -58,6 +58,7 @@ def main(
     n_genes: int | None,
     markers_per_perturbation: int,
     module_markers: Sequence[str],
+    held_out_folds: int,
 ) -> None:
     """Select genes and marker genes on a fold's training cells and write its two screens.
 
@@ -126,6 +127,8 @@ def main(
     selected = table["gene"].to_numpy()
     if module_markers:
         require_markers(selected, module_markers, screen, measured=train_cells.var_names)
+    if held_out_folds:
+        require_causes(train_cells, selected, held_out_folds, screen)
 
     write_tsv(table, genes)
     write_tsv(marker_table, markers)
@@ -275,6 +278,23 @@ def find_markers(tests: ad.AnnData, number: int) -> pd.DataFrame:
         tables.append(own)
     tables = [table for table in tables if len(table)] or tables
     return pd.concat(tables, ignore_index=True)
+
+
+def require_causes(
+    cells: ad.AnnData, selected: NDArray[np.str_], held_out_folds: int, where: str
+) -> None:
+    """Raise InputError if fewer modelled genes were perturbed alone than there are folds."""
+    alone = [name for name in set(cells.obs["perturbation"].astype(str)) if SEPARATOR not in name]
+    hit = measured_target_genes(cells[:, selected], set(alone) - {CONTROL})
+    causes = sorted({own[0] for own in hit.values() if len(own) == 1})
+    if len(causes) < held_out_folds:
+        raise InputError(
+            "fewer modelled genes were perturbed alone than causes are to be held out in folds",
+            where=f"{where}; effects.held_out_folds",
+            found=f"{held_out_folds} folds, perturbed genes {', '.join(causes) or 'none'}",
+            remedy="lower effects.held_out_folds (0 leaves this validation out), or name the "
+            "genes of targets in screen.target_genes or screen.gene_symbols",
+        )
 
 
 if __name__ == "__main__":

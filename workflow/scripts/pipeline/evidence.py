@@ -8,7 +8,6 @@ import torch
 
 from lcd_core.condition_means import ConditionMeans, count_means, latent_means
 from lcd_core.direct_effects import ESTIMATORS
-from lcd_core.errors import InputError
 from lcd_core.evidence import Evidence
 from lcd_core.linearisation import Linearisation
 from lcd_core.prior import ImplicitPriors
@@ -18,6 +17,11 @@ from pipeline.screen import CONTROL, counts_by_condition, library_sizes, target_
 def reads_drift(estimator: str) -> bool:
     """Whether an estimator starts from the responses of the drift."""
     return "limits" in ESTIMATORS[estimator].needs
+
+
+def needs_targets(estimator: str) -> bool:
+    """Whether an estimator has nothing to start from without known targets."""
+    return not reads_drift(estimator)
 
 
 def modelled_targets(screen: ad.AnnData, genes: list[str]) -> dict[str, tuple[int, ...]]:
@@ -58,19 +62,6 @@ def condition_means(
     size = library_sizes(screen) / np.median(library_sizes(screen))
     labels = screen.obs["perturbation"].to_numpy(dtype=str)
     return count_means({name: own / size[labels == name][:, None] for name, own in raw.items()})
-
-
-def told(means: ConditionMeans, hits: Mapping[str, tuple[int, ...]], train: str) -> Evidence:
-    """Changes from the control, and the genes that perturbations hit."""
-    if not hits:
-        raise InputError(
-            "this estimator of direct effects is told which genes perturbations hit, and none "
-            "hits a modelled gene alone or with others",
-            where=f"{train}, obs['perturbation']",
-            remedy="name the genes in screen.target_genes or screen.gene_symbols, model them by "
-            "`genes`, or set effects.estimator: clipr",
-        )
-    return means.evidence(hits)
 
 
 def of_drift(linear: Linearisation, hits: Mapping[str, tuple[int, ...]]) -> Evidence:
