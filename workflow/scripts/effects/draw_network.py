@@ -133,7 +133,7 @@ def draw_network(
     for gene in graph:
         colour = shade(module_of[gene])
         boxes[gene] = draw_gene(axes, gene, places[gene], sizes[gene], colour, gene in perturbed)
-    size = edges["value"].abs().to_numpy(float)
+    size = edges["score" if "score" in edges else "value"].abs().to_numpy(float)
     widths = 0.7 + 1.6 * (size - size.min()) / (np.ptp(size) or 1.0)
     uncertain = uncertain_signs(edges)
     for (cause, effect), value, state, width, unsure in zip(

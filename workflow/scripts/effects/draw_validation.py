@@ -1,7 +1,7 @@
 """Figure of how often predicted effects hold, by differential expression."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ RATES = {
 CAUSES = {"all": ("All causes", "#0072B2", "o"), "held_out": ("Held-out causes", "#D55E00", "s")}
 SIGNIFICANT = 0.01
 DASHES = (0, (4, 3))
-WITHIN, DEGREE = "-.", ":"
+WITHIN: Literal["-."] = "-."
+DEGREE: Literal[":"] = ":"
 REFERENCES = {"null_probability": WITHIN, "in_degree_probability": DEGREE}
 
 
