@@ -82,7 +82,6 @@ rule draw_network:
     input:
         effects=f"{EFFECTS}/effects.h5ad",
         order=f"{EFFECTS}/order.tsv",
-        differential_expression=f"<results>/folds/{ALL}/data/differential_expression.tsv",
         validated_edges=f"{EFFECTS}/validated_edges.tsv",
         edges=f"{EFFECTS}/edges.tsv",
     output:
