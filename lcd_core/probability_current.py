@@ -68,7 +68,7 @@ def probability_current(
     noise = ((errors / unit[:, None]) ** 2).mean(axis=0)
     precision = inverse(correlation)
     half = evidence.sigma**2 / 2.0
-    fit = _Current(changes, precision, noise, penalty, rounding, iterations)
+    fit = _Current(changes, precision, half / unit**2, noise, penalty, rounding, iterations)
     current = np.zeros_like(correlation)
     if evidence.targets is not None:
         current = fit.solve(evidence.hits, current)
@@ -78,8 +78,7 @@ def probability_current(
             guess = np.zeros(changes.shape, dtype=bool)
             guess[strength.argmax(axis=0), np.arange(changes.shape[1])] = True
             current = fit.solve(guess, current)
-    # with unit variances A is (K - I) C^-1 up to sigma^2 / 2 and the units
-    effects = half * fit.effects(current) / np.outer(unit, unit)
+    effects = fit.effects(current) * unit[:, None] / unit[None, :]
     return DirectEffects(effects, np.ones_like(effects))
 
 
@@ -90,26 +89,30 @@ class _Current:
         self,
         changes: Matrix,
         precision: Matrix,
+        diffusion: Matrix,
         noise: Matrix,
         penalty: float,
         rounding: float,
         iterations: int,
     ) -> None:
         self.precision = precision
-        self.moved = precision @ changes  # A delta = (K - I) of it
-        self.deviation = np.sqrt(np.outer(np.diag(precision), noise))
-        self.unit = float(np.median(np.diag(precision)))
+        self.reversible = -diffusion[:, None] * precision
+        self.moved = precision @ changes
+        self.still = self.reversible @ changes  # A delta without a current
+        variance = diffusion**2 * np.diag(precision)  # of A x, diag(A0 C A0^T)
+        self.deviation = np.sqrt(np.outer(variance, noise))
+        self.unit = float(np.median(-np.diag(self.reversible)))
         self.penalty, self.rounding, self.iterations = penalty, rounding, iterations
         self.upper = np.triu_indices(len(precision), 1)
 
     def effects(self, current: Matrix) -> Matrix:
-        """``(K - I) C^-1``."""
-        found: Matrix = current @ self.precision - self.precision
+        """``(K - N) C^-1``, N the diagonal of half the squared diffusion scales."""
+        found: Matrix = current @ self.precision + self.reversible
         return found
 
     def residuals(self, current: Matrix) -> Matrix:
         """``A delta`` in standard deviations, (d, k)."""
-        found: Matrix = (current @ self.moved - self.moved) / self.deviation
+        found: Matrix = (current @ self.moved + self.still) / self.deviation
         return found
 
     def solve(self, hits: Mask, current: Matrix) -> Matrix:

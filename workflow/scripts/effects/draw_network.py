@@ -66,11 +66,10 @@ def main(
     Raises
     ------
     InputError
-        If the tree is of other genes than the effects, or an edge that could be tested is not
-        among those that were.
+        If the tree is of other genes than the effects.
     """
     matrix = read_effects(effects)
-    genes, module_of = read_tree(order, matrix.obs_names)
+    _, module_of = read_tree(order, matrix.obs_names)
     perturbed = set(matrix.obs_names[matrix.obs["perturbed"].to_numpy(dtype=bool)])
     types = {"cause": str, "effect": str}
     strongest = read_tsv(edges, dtype=types).query("value != 0").head(n_edges)
