@@ -525,13 +525,13 @@ class EffectSettings(Settings):
         ),
     )
     changes: str = setting(
-        "priors",
+        "counts",
         "Where changes of genes under perturbations come from, for estimators that start from "
-        "them: means of log rates under the fitted `priors`, or, without a model, logarithms of "
-        "mean `counts` or of mean `normalised_counts` (by `quality_control.size_factors`). "
+        "them: logarithms of mean `counts`, of mean `normalised_counts` (by "
+        "`quality_control.size_factors`), or means of log rates under the fitted `priors`. "
         "`clipr` and `centred_ridge` read the drift instead.",
         source=PIPELINE,
-        choices=("priors", "counts", "normalised_counts"),
+        choices=("counts", "normalised_counts", "priors"),
     )
     samples: int = setting(
         2000,
