@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lcd_core.dense_rows import target_aware_rows
 from lcd_core.errors import InputError
@@ -42,11 +44,15 @@ def adaptive_rows(evidence: Evidence, *, draws: int, seed: int) -> DirectEffects
     if draws < 2:
         raise InputError("a standard deviation needs at least two draws", found=str(draws))
     rng = numpy_stream(seed, "changes")
-    start = sparse_rows(evidence).effects
+    start, vectors = _solve(evidence, tolerance=1e-4)
     total, squares, chosen = np.zeros_like(start), np.zeros_like(start), np.zeros_like(start)
     for _ in range(draws):
         changes = evidence.changes + errors * rng.standard_normal(errors.shape)
-        rows = sparse_rows(replace(evidence, changes=changes), start=start).effects
+        redrawn = replace(evidence, changes=changes)
+        # single precision, a coarser end: far below what one draw differs from the next by
+        rows, vectors = _solve(
+            redrawn, start=start, tolerance=1e-3, precision=torch.float32, vectors=vectors
+        )
         total += rows
         squares += rows**2
         chosen += rows != 0
@@ -108,9 +114,32 @@ def sparse_rows(
     iterations, tolerance
         Most iterations, and the largest change of an entry, in units of the largest, at the end.
     """
-    (errors,) = evidence.need("errors")
     if not 0 < strength < 1:
         raise InputError("the strength must lie between 0 and 1", found=str(strength))
+    rows, _ = _solve(
+        evidence,
+        strength=strength,
+        floor=floor,
+        start=start,
+        iterations=iterations,
+        tolerance=tolerance,
+    )
+    return DirectEffects(rows, (rows != 0).astype(np.float64))
+
+
+def _solve(
+    evidence: Evidence,
+    *,
+    strength: float = STRENGTH,
+    floor: float = FLOOR,
+    start: Matrix | None = None,
+    iterations: int = 1000,
+    tolerance: float,
+    precision: torch.dtype = torch.float64,
+    vectors: Tensor | None = None,
+) -> tuple[Matrix, Tensor]:
+    """Sparse rows, and the leading directions of their curvatures, of use to similar problems."""
+    (errors,) = evidence.need("errors")
     hits = evidence.hits
     weights = np.where(hits, 0.0, errors**-2.0)
     mean = weights.sum(axis=1, keepdims=True) / np.maximum((~hits).sum(axis=1, keepdims=True), 1)
@@ -123,50 +152,69 @@ def sparse_rows(
     scale = 1.0 / lengths
     np.fill_diagonal(scale, 0.0)
     first = np.zeros_like(scale) if start is None else np.where(scale > 0, start * lengths, 0.0)
-    rows = _lasso(changes, weights, scale, penalty, strength, first, iterations, tolerance)
-    return DirectEffects(rows, (rows != 0).astype(np.float64))
+    x, w, unit = (torch.from_numpy(own).to(precision) for own in (changes, weights, scale))
+    # from directions of a similar problem a few steps of the power method are as good as many
+    leading, steps = (unit, 20) if vectors is None else (vectors.to(precision), 4)
+    curvature, leading = _largest_eigenvalue(x, w, unit, leading, steps)
+    rows = _lasso(
+        x,
+        w,
+        unit,
+        torch.from_numpy(penalty).to(precision),
+        torch.from_numpy(first).to(precision),
+        1.0 / curvature,
+        strength,
+        iterations,
+        tolerance,
+    )
+    return rows.double().numpy(), leading
 
 
 def _lasso(
-    changes: Matrix,
-    weights: Matrix,
-    scale: Matrix,
-    penalty: Matrix,
+    changes: Tensor,
+    weights: Tensor,
+    scale: Tensor,
+    penalty: Tensor,
+    rows: Tensor,
+    step: Tensor,
     strength: float,
-    rows: Matrix,
     iterations: int,
     tolerance: float,
-) -> Matrix:
+) -> Tensor:
     """Rows of lasso fits that share their features up to weights and scales."""
 
-    def gradient(rows: Matrix) -> Matrix:
-        residual = changes - (rows * scale) @ changes
-        return -((weights * residual) @ changes.T) * scale
+    def downhill(rows: Tensor) -> Tensor:
+        residual = torch.addmm(changes, rows * scale, changes, alpha=-1)
+        return (residual.mul_(weights) @ changes.T).mul_(scale)
 
-    largest = (np.abs(gradient(np.zeros_like(scale))) / penalty).max(axis=1, keepdims=True)
-    step = 1.0 / _largest_eigenvalue(changes, weights, scale)
+    largest = (downhill(torch.zeros_like(scale)).abs() / penalty).amax(dim=1, keepdim=True)
     threshold = step * strength * largest * penalty
-    ahead, momentum = rows, np.ones((len(rows), 1))
+    ahead, momentum = rows, torch.ones(len(rows), 1, dtype=rows.dtype)
     for _ in range(iterations):
-        moved = ahead - step * gradient(ahead)
-        new = np.sign(moved) * np.maximum(np.abs(moved) - threshold, 0.0)
-        following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        moved = downhill(ahead).mul_(step).add_(ahead)
+        new = moved - moved.clamp(-threshold, threshold)  # soft thresholding
+        following = (1.0 + torch.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        difference = new - rows
         # a row whose momentum points uphill starts afresh (O'Donoghue and Candes 2015)
-        uphill = ((ahead - new) * (new - rows)).sum(axis=1, keepdims=True) > 0
-        following = np.where(uphill, 1.0, following)
-        ahead = new + np.where(uphill, 0.0, (momentum - 1.0) / following) * (new - rows)
-        change = np.abs(new - rows).max()
+        uphill = torch.einsum("ij,ij->i", ahead - new, difference)[:, None] > 0
+        following = torch.where(uphill, 1.0, following)
+        carried = torch.where(uphill, 0.0, (momentum - 1.0) / following)
         rows, momentum = new, following
-        if change <= tolerance * np.abs(rows).max():
+        if difference.abs().max() <= tolerance * rows.abs().max():
             break
+        ahead = difference.mul_(carried).add_(new)
     return rows * scale
 
 
-def _largest_eigenvalue(changes: Matrix, weights: Matrix, scale: Matrix) -> Matrix:
-    """Upper estimates, row by row, of the largest eigenvalue of the curvature; shape (d, 1)."""
-    vectors = np.array(scale)
-    tiny = np.finfo(np.float64).tiny
-    for _ in range(20):
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), tiny)
+def _largest_eigenvalue(
+    changes: Tensor, weights: Tensor, scale: Tensor, vectors: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Upper estimates, row by row, of the largest eigenvalue of the curvature; shape (d, 1).
+
+    By the power method, from ``vectors``, which are returned as they end.
+    """
+    tiny = torch.finfo(scale.dtype).tiny
+    for _ in range(steps):
+        vectors = vectors / torch.linalg.norm(vectors, dim=1, keepdim=True).clamp(min=tiny)
         vectors = ((weights * ((vectors * scale) @ changes)) @ changes.T) * scale
-    return np.maximum(1.1 * np.linalg.norm(vectors, axis=1, keepdims=True), tiny)
+    return 1.1 * torch.linalg.norm(vectors, dim=1, keepdim=True).clamp(min=tiny), vectors
