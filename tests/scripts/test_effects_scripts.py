@@ -16,16 +16,19 @@ from effects import (
     estimate_effects,
     hold_out_causes,
 )
+from lcd_core.direct_effects import ESTIMATORS
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
 from lcd_core.estimators import estimate_effects as clipr
 from lcd_core.linearisation import linearise_model
 from lcd_core.model import LCD
-from lcd_core.settings import DriftSettings, LinearisationSettings, StateSettings
+from lcd_core.prior import GeneratorLayout, ImplicitPriors
+from lcd_core.settings import DriftSettings, LinearisationSettings, PriorSettings, StateSettings
 from lcd_core.states import StateTransform
 from pipeline.config.config import Config
-from pipeline.effects import read_effects
-from pipeline.screen import read_screen, write_h5ad
+from pipeline.effects import module_distances, perturbations_of, ranking, read_effects
+from pipeline.evidence import modelled_targets
+from pipeline.screen import TARGET_GENES, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.screens import canonical_screen
 
@@ -35,10 +38,32 @@ TARGETS = ["A", "C", "drug"]
 LABELS = ["control", "A", "C", "drug", "A+C"]
 
 
-def write_training_cells(path: Path, labels=LABELS) -> str:
+def write_training_cells(path: Path, labels=LABELS, target_genes=None) -> str:
     cells = np.repeat(labels, 4)
     counts = np.random.default_rng(0).poisson(3, (len(cells), len(GENES)))
-    return canonical_screen(path, counts, cells, genes=GENES)
+    file = canonical_screen(path, counts, cells, genes=GENES)
+    if target_genes is not None:
+        screen = read_screen(file)
+        screen.uns[TARGET_GENES] = pd.DataFrame(target_genes, columns=["target", "gene"])
+        write_h5ad(screen, file)
+    return file
+
+
+def write_prior(path: Path, labels=LABELS, seed: int = 0) -> str:
+    """Generators that are no fit, of every condition."""
+    generator = torch.Generator().manual_seed(seed)
+    settings = PriorSettings(latent_dimensions=3, hidden=4, output_hidden=4)
+    parameters = GeneratorLayout(settings, len(GENES)).initial(len(labels), generator)
+    ImplicitPriors(
+        list(labels),
+        GENES,
+        settings,
+        parameters,
+        torch.full((5,), -1.0),
+        torch.full((5,), 3.0),
+        seed=seed,
+    ).save(path)
+    return str(path)
 
 
 def write_model(
@@ -66,15 +91,31 @@ def write_model(
     return str(path)
 
 
-def estimate(folder: Path, *, labels=LABELS, seed: int = 0, kind: str = "identity", **clipr) -> str:
+def estimate(
+    folder: Path,
+    *,
+    labels=LABELS,
+    seed: int = 0,
+    kind: str = "identity",
+    estimator: str = "clipr",
+    changes: str = "priors",
+    target_genes=None,
+    **clipr,
+) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     estimate_effects.main(
-        train=write_training_cells(folder / "train.h5ad", labels),
+        train=write_training_cells(folder / "train.h5ad", labels, target_genes),
+        prior=write_prior(folder / "prior.safetensors", labels, seed),
         model=write_model(folder, seed, kind),
         effects=str(folder / "effects.h5ad"),
         responses=str(folder / "responses.h5ad"),
         table=str(folder / "responses.tsv"),
         clipr={**CLIPR, **clipr},
+        estimator=estimator,
+        changes=changes,
+        samples=20,
+        draws=3,
+        seed=1,
         device="cpu",
     )
     return str(folder / "effects.h5ad")
@@ -149,6 +190,73 @@ class TestEstimate:
         assert model.drift.embedding.dtype == torch.float32
         with pytest.raises(InputError, match="unknown perturbation targets"):
             linearise_model(model, ["Q"], LinearisationSettings())
+
+    @pytest.mark.parametrize("estimator", ESTIMATORS)
+    def test_every_estimator_answers_from_the_same_files(self, tmp_path, estimator):
+        matrix = read_effects(estimate(tmp_path, estimator=estimator))
+        assert matrix.uns["estimator"] == estimator
+        assert np.isfinite(matrix.X).all() and np.isfinite(ranking(matrix)).all()
+        resolution = matrix.layers["resolution"]
+        assert ((resolution >= 0) & (resolution <= 1)).all()
+        published = read_effects(estimate(tmp_path / "published")).X
+        np.testing.assert_allclose(matrix.layers["clipr"], published, rtol=1e-9, atol=1e-12)
+
+    def test_guides_stand_for_the_genes_of_their_table(self, tmp_path):
+        mapped = [("A", "B"), ("drug", "E"), ("C", "nowhere")]
+        path = estimate(tmp_path, estimator="sparse_rows", target_genes=mapped)
+        matrix = read_effects(path)
+        assert matrix.obs_names[matrix.obs["perturbed"]].tolist() == ["B", "E"]
+        assert perturbations_of(matrix)["B"] == ["A"]
+        assert perturbations_of(matrix)["E"] == ["drug"]
+        np.testing.assert_array_equal(
+            matrix.layers["limit"][1], ad.read_h5ad(tmp_path / "responses.h5ad")["A"].X[0]
+        )
+
+    def test_combinations_are_equations_and_foreign_targets_are_none(self, tmp_path):
+        screen = read_screen(write_training_cells(tmp_path / "train.h5ad"))
+        assert modelled_targets(screen, GENES) == {"A": (0,), "A+C": (0, 2), "C": (2,)}
+        both = read_effects(estimate(tmp_path / "a", estimator="target_aware_rows"))
+        single = ["control", "A", "C", "drug"]
+        alone = read_effects(
+            estimate(tmp_path / "b", labels=single, estimator="target_aware_rows")
+        )
+        assert not np.allclose(both.X, alone.X)
+
+    def test_changes_from_counts_know_nothing_of_the_priors(self, tmp_path):
+        def own(folder, seed, changes):
+            return read_effects(
+                estimate(tmp_path / folder, seed=seed, changes=changes, estimator="sparse_rows")
+            )
+
+        counts = own("a", 0, "counts")
+        np.testing.assert_array_equal(counts.X, own("b", 1, "counts").X)
+        assert not np.array_equal(counts.X, own("c", 0, "normalised_counts").X)
+        assert not np.array_equal(own("d", 0, "priors").X, own("e", 1, "priors").X)
+        cells = read_screen(tmp_path / "a" / "train.h5ad")
+        labels = cells.obs["perturbation"].astype(str).to_numpy()
+        mean = {name: cells.X[labels == name].toarray().mean(axis=0) for name in ("control", "A")}
+        expected = np.log(mean["A"] + 0.1) - np.log(mean["control"] + 0.1)
+        np.testing.assert_allclose(counts.layers["change"][0], expected, rtol=1e-6)
+
+    def test_without_known_targets_the_drift_answers(self, tmp_path, caplog):
+        with caplog.at_level(logging.WARNING):
+            path = estimate(tmp_path, labels=["control", "drug"], estimator="adaptive_rows")
+        matrix = read_effects(path)
+        assert matrix.uns["estimator"] == "centred_ridge"
+        assert "screen.target_genes" in caplog.text
+        assert not matrix.obs["perturbed"].any()
+
+    def test_distances_of_modules_by_changes_or_by_effects(self, tmp_path):
+        matrix = read_effects(estimate(tmp_path))
+        changes = module_distances(matrix, "changes", "file")
+        expected = 1 - np.corrcoef(matrix.varm["changes"])
+        np.testing.assert_allclose(changes, expected, atol=1e-9)
+        assert not np.allclose(module_distances(matrix, "effects", "file"), changes)
+        with pytest.raises(InputError, match=r"(?s)unknown distance.*changes or effects"):
+            module_distances(matrix, "euclidean", "file")
+        del matrix.varm["changes"]
+        with pytest.raises(InputError, match="varm"):
+            module_distances(matrix, "changes", "file")
 
     def test_a_screen_without_singles_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"(?s)one target alone.*A\+C"):
@@ -250,7 +358,13 @@ class TestHeldOutCauses:
 
     def test_each_row_comes_from_the_model_that_did_not_see_its_cause(self, tmp_path):
         write_tsv(
-            pd.DataFrame({"cause": ["A", "C", "E"], "fold": ["one", "two", "one"]}),
+            pd.DataFrame(
+                {
+                    "cause": ["A", "C", "E"],
+                    "fold": ["one", "two", "one"],
+                    "perturbations": ["A", "C", "E_1+E_2"],
+                }
+            ),
             tmp_path / "causes.tsv",
         )
         rng = np.random.default_rng(0)
@@ -266,5 +380,7 @@ class TestHeldOutCauses:
         assert held_out.obs_names.tolist() == ["A", "C", "E"]
         assert held_out.obs["fold"].tolist() == ["one", "two", "one"]
         np.testing.assert_array_equal(held_out.X, np.stack([one[0], two[2], one[4]]))
+        np.testing.assert_array_equal(ranking(held_out).T, held_out.X)
+        assert perturbations_of(held_out) == {"A": ["A"], "C": ["C"], "E": ["E_1", "E_2"]}
         with pytest.raises(InputError, match=r"(?s)saw a held-out cause.*"):
             assemble_held_out_effects.main(fits=fits[::-1], **arguments)

@@ -37,6 +37,7 @@ def run(tmp_path, A):
             own.write_h5ad(path)
         unset = {
             "seed_effects": paths,
+            "distance": "effects",
             "markers": [],
             "height": None,
             "number": None,
@@ -95,6 +96,24 @@ def test_causes_in_another_order_give_the_same_modules(run, A):
     pd.testing.assert_frame_equal(
         run(effects=shuffled, cut="number", number=4, min_size=3)["tree"], expected
     )
+
+
+def test_genes_that_change_together_are_a_module_by_changes(run, A):
+    """Whatever their effects are, and a gene that goes the other way is far."""
+    rng = np.random.default_rng(2)
+    block = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+    changes = rng.normal(size=(3, 30))[block] + rng.normal(0, 0.1, (9, 30))
+    changes[2] *= -1
+    effects = matrix(A.T, GENES, GENES)
+    effects.varm["changes"] = changes
+    tables = run(effects=effects, distance="changes", cut="number", number=4, min_size=2)
+    assert members(tables) == {
+        frozenset({"RPL3", "RPL4"}),
+        frozenset({"RPS6", "MT1", "MT2"}),
+        frozenset({"MT3", "LONE", "rpl9"}),
+    }
+    with pytest.raises(InputError, match="varm"):
+        run(distance="changes", cut="number", number=4)
 
 
 def test_the_number_in_use_is_marked_whatever_the_cut(run, A):

@@ -183,6 +183,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_genes=12,
         markers_per_perturbation=2,
         module_markers=[],
+        held_out_folds=0,
     )
 
     lcd = fold / "lcd" / "default"
@@ -261,12 +262,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         winner=at("tuning/lcd.json"),
     )
     collect_winners.main(rankings=[at("tuning/lcd.tsv")], winners=at("tuning/winners.tsv"))
-    write_effects(root, train, model)
+    write_effects(root, train, prior, model)
     write_linear_system(root / "linear_systems", "erdos_renyi_d6_p50_s1")
     return root
 
 
-def write_effects(root: Path, train: str, model: str) -> None:
+def write_effects(root: Path, train: str, prior: str, model: str) -> None:
     """Files of the causal effects, from the model of one fold."""
 
     def at(name: str, below: str = "effects") -> str:
@@ -278,11 +279,17 @@ def write_effects(root: Path, train: str, model: str) -> None:
     fit = at("effects.h5ad", "folds/1/lcd/default/effects")
     estimate_effects.main(
         train=train,
+        prior=prior,
         model=model,
         effects=fit,
         responses=at("responses.h5ad", "folds/1/lcd/default/effects"),
         table=at("responses.tsv", "folds/1/lcd/default/effects"),
         clipr=Clipr(exclude_unconverged=False).model_dump(),
+        estimator="adaptive_rows",
+        changes="counts",
+        samples=4,
+        draws=2,
+        seed=1,
         device="cpu",
     )
     combine_effects.main(fits=[fit, fit], ensemble=ensemble)
@@ -296,6 +303,7 @@ def write_effects(root: Path, train: str, model: str) -> None:
         tree=at("tree.tsv"),
         order=at("order.tsv"),
         membership=modules,
+        distance="changes",
         cut="number",
         number=2,
         min_size=2,
@@ -313,6 +321,7 @@ def write_effects(root: Path, train: str, model: str) -> None:
         membership=modules,
         annotated=at("effects.h5ad"),
         edges=at("edges.tsv"),
+        untestable_edges=at("untestable_edges.tsv"),
         graphml=at("network.graphml"),
         k=5,
     )
@@ -328,6 +337,8 @@ def write_effects(root: Path, train: str, model: str) -> None:
     for matrix, folder in ((ensemble, "effects"), (held_out, "effects/held_out")):
         validate_edges.main(
             alpha=0.05,
+            targets=str(root / "screen" / "targets.tsv"),
+            leave_out_failed=False,
             n_listed=10,
             n_resamples=20,
             effects=matrix,
@@ -349,6 +360,7 @@ def write_effects(root: Path, train: str, model: str) -> None:
         recovery=at("recovery.tsv"),
         curve=at("recovery_curve.tsv"),
         min_size=2,
+        distance="changes",
     )
 
 

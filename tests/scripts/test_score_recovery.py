@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn
 from effects import find_modules, score_recovery
 from evaluation.modules import cut_into, effect_distances, module_tree
 from lcd_core.errors import InputError
+from pipeline.effects import read_effects
 from pipeline.screen import lognorm, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from screen import import_screen, simulate_screen
@@ -23,16 +24,22 @@ from tests.scripts.screens import write_tests
 N_GENES, TARGETS, NUMBER, MIN_SIZE = 40, 5, 12, 3
 TOP = (10, 20, 300)
 COLUMNS = ["estimator", "pairs", "metric", "k", "value", "base_rate"]
-PAIR_METRICS = [*score_recovery.AUROCS, "average_precision", *["precision@k"] * len(TOP)]
+PAIR_METRICS = [
+    *score_recovery.AUROCS,
+    "sign_agreement",
+    "average_precision",
+    *["precision@k"] * len(TOP),
+]
 ESTIMATORS = [
-    "lcd_clipr",
-    "lcd_clipr_seed_1",
-    "lcd_clipr_seed_2",
+    "direct_effects",
+    "direct_effects_seed_1",
+    "direct_effects_seed_2",
     "differential_expression",
     "oriented_differential_expression",
     "oriented_differential_expression_z",
     "inverse_pooled_covariance",
 ]
+DISTANCES = [*ESTIMATORS, "expression_correlation", "differential_expression_profiles"]
 
 
 def write_effects(A, genes, path, order=None):
@@ -69,12 +76,20 @@ def world(tmp_path_factory):
         screen=str(folder / "screen.h5ad"),
         effects=at.true_effects,
         modules=at.true_modules,
+        indirect=str(folder / "indirect.tsv"),
+        perturbed=str(folder / "perturbed.tsv"),
+        network="modules",
         genes=N_GENES,
         targets=TARGETS,
+        targets_from="regulators",
         doubles=3,
         cells_per_condition=15,
         control_cells=40,
         kind="knockdown",
+        failed_share=0.0,
+        confounding=0.0,
+        depth=1.0,
+        dominant_gene=None,
         seed=3,
     )
     import_screen.main(
@@ -117,6 +132,7 @@ def find(effects, membership, number=NUMBER, min_size=MIN_SIZE):
         tree=str(folder / "tree.tsv"),
         order=str(folder / "order.tsv"),
         membership=membership,
+        distance="effects",
         cut="number",
         number=number,
         min_size=min_size,
@@ -132,6 +148,7 @@ def run(world, folder, **changes):
         "curve": str(folder / "curve.tsv"),
         "top": TOP,
         "min_size": MIN_SIZE,
+        "distance": "effects",
     }
     score_recovery.main(**(arguments | changes))
     types = {"k": "Int64"}
@@ -195,13 +212,14 @@ def test_rows_and_columns(tables):
     assert recovery.columns.tolist() == COLUMNS
     assert curve.columns.tolist() == ["estimator", "pairs", "k", "precision", "base_rate"]
     of_pairs = recovery[recovery["pairs"] != "modules"]
-    assert pd.unique(recovery["estimator"]).tolist() == [*ESTIMATORS, "chance"]
+    assert pd.unique(of_pairs["estimator"]).tolist() == [*ESTIMATORS, "chance"]
     for _, rows in of_pairs.groupby(["estimator", "pairs"]):
         assert rows["metric"].tolist() == PAIR_METRICS
         assert rows["k"].dropna().tolist() == list(TOP)
     assert len(of_pairs) == 2 * len(PAIR_METRICS) * (len(ESTIMATORS) + 1)
     modules = recovery[recovery["pairs"] == "modules"]
-    assert len(modules) == 2 * len(ESTIMATORS) + 1
+    assert pd.unique(modules["estimator"]).tolist() == [*DISTANCES, "chance"]
+    assert len(modules) == 2 * len(DISTANCES) + 1
     assert pd.unique(curve["estimator"]).tolist() == ESTIMATORS
     for _, rows in curve.groupby(["estimator", "pairs"]):
         assert rows["k"].tolist() == list(range(1, 201))
@@ -228,6 +246,8 @@ def test_scores_equal_scikit_learn_on_effects_from_the_files(world, tables, name
     assert value["auroc"] == pytest.approx(np.mean(of_pairs), **approx)
     expected = sklearn.roc_auc_score(present, strength)
     assert value["auroc_present"] == pytest.approx(expected, **approx)
+    agree = np.sign(estimate[present]) == np.sign(true[present])
+    assert value["sign_agreement"] == pytest.approx(agree.mean(), **approx)
     expected = sklearn.average_precision_score(present, strength)
     assert value["average_precision"] == pytest.approx(expected, **approx)
 
@@ -245,8 +265,8 @@ def test_precision_is_undefined_beyond_the_effects_there_are(tables):
     _, curve = tables
     defined = curve.dropna(subset="precision").groupby(["estimator", "pairs"])["k"].max()
     pairs = TARGETS * (N_GENES - 1)
-    assert defined["lcd_clipr", "all"] == 200
-    assert defined["lcd_clipr", "perturbed"] == pairs == 195
+    assert defined["direct_effects", "all"] == 200
+    assert defined["direct_effects", "perturbed"] == pairs == 195
     assert defined["differential_expression", "all"] <= pairs
 
 
@@ -284,13 +304,13 @@ def test_the_truth_scores_perfectly_and_noise_by_chance(world, tmp_path):
         seed_effects=seed,
         top=(10, np.count_nonzero(world.truth)),
     )
-    perfect = recovery[(recovery["estimator"] == "lcd_clipr") & (recovery["pairs"] == "all")]
+    perfect = recovery[(recovery["estimator"] == "direct_effects") & (recovery["pairs"] == "all")]
     assert perfect["value"].to_numpy() == pytest.approx(1.0)
     value = by_name(recovery)
     for metric in score_recovery.AUROCS:
-        assert value["lcd_clipr_seed_1", "all", metric] == pytest.approx(0.5, abs=0.1)
+        assert value["direct_effects_seed_1", "all", metric] == pytest.approx(0.5, abs=0.1)
     precision = "all", "average_precision"
-    assert value["lcd_clipr_seed_1", *precision] < 2 * value["chance", *precision]
+    assert value["direct_effects_seed_1", *precision] < 2 * value["chance", *precision]
 
 
 def test_order_and_choice_of_genes(world, tables, tmp_path):
@@ -345,7 +365,7 @@ def test_modules_are_compared_over_the_genes_of_true_modules(world, tables):
     assert len(true) < N_GENES  # regulators have no module
     expected = sklearn.adjusted_rand_score(true, found)
     value = by_name(recovery)
-    assert value["lcd_clipr", "modules", "adjusted_rand_index"] == pytest.approx(expected, abs=1e-5)
+    assert value["direct_effects", "modules", "adjusted_rand_index"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_every_estimator_is_cut_alike(world, tables):
@@ -382,13 +402,46 @@ def test_planted_modules_are_recovered(world, tmp_path):
     recovery, _ = run(world, tmp_path, **changes)
     value = by_name(recovery)
     for metric in ("adjusted_rand_index", "adjusted_rand_index_best"):
-        assert value["lcd_clipr", "modules", metric] == 1
+        assert value["direct_effects", "modules", metric] == 1
 
 
-def test_no_modules_agree_with_none(world, tmp_path):
+def test_layers_of_a_file_of_effects_are_estimators_of_their_own(world, tmp_path):
+    """What is ranked is the score; CLIPR and comparators of the same changes stand beside it."""
+    rng = np.random.default_rng(4)
+    own = read_effects(world.effects)
+    d = N_GENES
+    own.obs["perturbed"] = own.obs_names.isin(read_screen(world.train).obs["perturbation"])
+    change, error = rng.normal(0, 2, (d, d)), rng.uniform(0.5, 1.5, (d, d))
+    change[~own.obs["perturbed"].to_numpy()] = np.nan
+    own.layers["score"] = world.truth.T + 0.0
+    own.layers["clipr"] = world.seeds[0].T + 0.0
+    own.layers["change"], own.layers["change_error"] = change, error
+    path = str(tmp_path / "layers.h5ad")
+    write_h5ad(own, path)
+    find(path, str(tmp_path / "membership.tsv"))
+    recovery, _ = run(
+        world,
+        tmp_path,
+        effects=path,
+        membership=str(tmp_path / "membership.tsv"),
+        seed_effects=[],
+    )
+    value = by_name(recovery)
+    assert value["direct_effects", "all", "auroc"] == 1.0
+    before = by_name(run(world, tmp_path)[0])
+    assert value["lcd_clipr", "all", "auroc"] == before["direct_effects_seed_1", "all", "auroc"]
+    mask = perturbed_pairs(world)["perturbed"]
+    with np.errstate(invalid="ignore"):
+        z = np.abs(change / error).T
+    expected = sklearn.roc_auc_score(world.truth[mask] != 0, z[mask])
+    assert value["oriented_z", "perturbed", "auroc_present"] == pytest.approx(expected, abs=1e-5)
+    assert {"total_effects", "inspre"} <= set(recovery["estimator"])
+
+
+def test_without_modules_there_is_nothing_to_compare(world, tmp_path):
     find(world.effects, str(tmp_path / "membership.tsv"), number=N_GENES)
     recovery, _ = run(world, tmp_path, membership=str(tmp_path / "membership.tsv"))
-    assert by_name(recovery)["lcd_clipr", "modules", "adjusted_rand_index"] == 0
+    assert set(recovery["pairs"]) == {"all", "perturbed"}
 
 
 def cells(counts, labels):

@@ -65,7 +65,12 @@ def run(
     out["test_differential_expression"] = str(folder / fold / "test_differential_expression.tsv")
     out["test_perturbations"] = str(folder / fold / "test_perturbations.txt")
     folds = str(folder / "folds.tsv") if folds == "" else folds
-    chosen: dict[str, object] = {"n_genes": 12, "markers_per_perturbation": 4, "module_markers": []}
+    chosen: dict[str, object] = {
+        "n_genes": 12,
+        "markers_per_perturbation": 4,
+        "module_markers": [],
+        "held_out_folds": 0,
+    }
     tests = str(folder / "tests.h5ad")
     differential_expression.main(screen=screen, tests=tests, n_threads=1)
     select_genes.main(
@@ -332,3 +337,12 @@ def test_targets_that_are_no_genes(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert fold.genes["targets"].isna().all()
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "0 of 3 targets have genes among" in warning.getMessage()
+
+
+def test_more_folds_of_held_out_causes_than_perturbed_genes_are_refused_early(
+    tmp_path: Path,
+) -> None:
+    path, *_ = example(tmp_path)
+    run(tmp_path, path, fold="all", folds=None, held_out_folds=2)  # A and C are modelled
+    with pytest.raises(InputError, match=r"(?s)effects.held_out_folds.*3 folds.*A, C"):
+        run(tmp_path, path, fold="all", folds=None, held_out_folds=3)

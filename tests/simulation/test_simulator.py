@@ -156,7 +156,8 @@ def test_cascades_act_mostly_through_other_genes(seed: int, genes: int) -> None:
     assert genes < (steps == 1).sum() < 3 * genes
     assert np.isin(steps, (2, 3)).sum() > 1.2 * (steps == 1).sum()
     below = set(network.edges[:, 1].tolist()) - set(range(len(network.regulators)))
-    assert 0.2 < len(below) / (genes - len(network.regulators)) < 0.5
+    # relays are 35%, and of few genes chance leaves some of these without any below
+    assert 0.1 < len(below) / (genes - len(network.regulators)) < 0.5
     # all genes but the signals have causes
     assert len(set(network.edges[:, 0].tolist())) == genes - len(network.modules)
 
