@@ -79,7 +79,8 @@ def draw_scores(axes: Axes, shown: pd.DataFrame) -> None:
             )  # fmt: skip
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=0)
     top = np.nanmax(shown[["silhouette", "stability"]].to_numpy(float))
-    axes.set_ylim(top=max(1.35 * float(top), 0.1))  # the legend is above the curves
+    room = 1.55 if several else 1.35  # the legend, of one line or three, is above the curves
+    axes.set_ylim(top=max(room * float(top), 0.1))
     axes.legend(loc="upper right", ncols=1)
     axes.set_ylabel("Score")
 

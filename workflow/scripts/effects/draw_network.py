@@ -245,7 +245,7 @@ def legends(figure: Figure, alpha: float, size: NDArray[np.float64], *, uncertai
             for colour, label in STATES.values()
         ],
         "Predicted effect": signs,
-        "Magnitude": [
+        "Score": [
             Line2D([], [], color=INK, linewidth=width, label=number_text(end, ".2g"))
             for width, end in zip(widths, ends, strict=True)
         ],
