@@ -41,7 +41,7 @@ FIGURES = {
     "validation": (draw_validation, {"alpha": 0.05}),
 }
 """Script and settings of each figure."""
-CUT = {"cut": "number", "markers": [], "height": None, "number": 10, "min_size": 5}
+CUT = {"distance": "changes", "cut": "number", "markers": [], "height": None, "number": 10, "min_size": 5}
 
 
 def effects_of(genes=GENES, never=NEVER, seed=0, **layers):
@@ -56,14 +56,24 @@ def effects_of(genes=GENES, never=NEVER, seed=0, **layers):
     perturbed = ~np.isin(genes, never)
     rows = {
         name: np.where(perturbed[:, None], rng.normal(0, 1, (d, d)), np.nan)
-        for name in ("initial", "limit", "pseudoinverse", "limit_expression")
-    }
+        for name in (
+            "initial", "limit", "pseudoinverse", "limit_expression", "change", "change_error"
+        )
+    }  # fmt: skip
+    rows["change_error"] = np.abs(rows["change_error"])
     return ad.AnnData(
         X,
         obs=pd.DataFrame({"perturbed": perturbed}, index=list(genes)),
         var=pd.DataFrame({"control_limit": rng.normal(0, 5, d)}, index=list(genes)),
+        varm={"changes": in_blocks(block, rng)},
         layers={**rows, **layers},
     )
+
+
+def in_blocks(block, rng, k=18):
+    """Changes of genes under k perturbations that those of one block share, (d, k)."""
+    shared = rng.normal(size=(3, k))[block]
+    return shared * rng.choice([-1, 1], (len(block), 1)) + rng.normal(0, 0.3, (len(block), k))
 
 
 def screen_tests(effects, seed=1):
@@ -91,6 +101,13 @@ def screen_tests(effects, seed=1):
     return pd.concat(parts)
 
 
+def target_table(effects):
+    """Own genes of the perturbations, the first of which did not move its own."""
+    own = effects.obs_names[effects.obs["perturbed"]]
+    status = ["did not move", *["down"] * (len(own) - 1)]
+    return pd.DataFrame({"perturbation": own, "gene": own, "status": status})
+
+
 def write_inputs(folder, effects):
     """Write what the figures read, through the scripts that make it; return the paths."""
 
@@ -99,10 +116,12 @@ def write_inputs(folder, effects):
 
     write_h5ad(effects, at("effects.h5ad"))
     write_tsv(screen_tests(effects), at("tests.tsv"))
+    write_tsv(target_table(effects), at("targets.tsv"))
     tables = {name: at(f"{name}.tsv") for name in ("tree", "order", "membership", "numbers")}
     find_modules.main(effects=at("effects.h5ad"), seed_effects=[], **tables, **CUT)
     common = {"differential_expression": at("tests.tsv"), "fractions": [0.01, 0.1, 1], "seed": 1}
-    common |= {"alpha": 0.05, "n_listed": 1000, "n_resamples": 200}
+    common |= {"alpha": 0.05, "n_listed": 1000, "n_resamples": 200, "leave_out_failed": False}
+    common["targets"] = at("targets.tsv")
     validate_edges.main(
         effects=at("effects.h5ad"),
         edges=at("validated_edges.tsv"),
@@ -114,6 +133,7 @@ def write_inputs(folder, effects):
         membership=at("membership.tsv"),
         annotated=at("annotated.h5ad"),
         edges=at("edges.tsv"),
+        untestable_edges=at("untestable_edges.tsv"),
         graphml=at("network.graphml"),
         k=50,
     )
