@@ -1,5 +1,7 @@
 """Networks of the strongest effects, of any shape."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from effects import draw_network as script
-from lcd_core.errors import InputError
 from pipeline import network_layout
 from pipeline.figures import WIDTH, style
 from pipeline.gene_tree import module_colour
-from pipeline.observed_changes import read_changes
 from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.drawings import overlapping, texts
 from tests.scripts.effects_fixture import GENES, NEVER, NO_TEST, draw
@@ -87,24 +87,48 @@ def test_edges_show_sign_and_validation_and_boxes_what_was_perturbed():
     assert to_hex(boxes["A"].get_facecolor()) not in ("#ffffff", module_colour(1).lower())
 
 
+def test_widths_and_their_legend_are_those_of_the_score():
+    edges = edges_of([("A", "B"), ("B", "C"), ("C", "D")], score=[0.5, -8.0, 3.0])
+    figure = network(edges)
+    widths = [arrow.get_linewidth() for arrow in arrows_of(figure)]
+    # 0.7 to 2.3 points over magnitudes from 0.5 to 8
+    np.testing.assert_allclose(widths, [0.7, 2.3, 0.7 + 1.6 * 2.5 / 7.5])
+    (legend,) = (own for own in figure.legends if own.get_title().get_text() == "Magnitude")
+    assert [text.get_text() for text in legend.get_texts()] == ["0.5", "8"]
+
+
 def test_each_state_is_looked_up():
-    edges = edges_of([("A", "B"), ("A", "C"), ("X", "B")])
-    tested = pd.DataFrame({"cause": ["A", "A"], "effect": ["B", "C"], "validated": [True, False]})
-    changes = pd.DataFrame(1.0, ["A", "drug"], ["A", "B", "C", "X"])
-    expected = ["validated", "not_validated", "not_testable"]
-    assert script.edge_states(edges, tested, changes) == expected
-    with pytest.raises(InputError, match=r"(?s)could be tested.*A on C"):
-        script.edge_states(edges, tested.head(1), changes)
+    edges = edges_of([("A", "B"), ("A", "C"), ("B", "A"), ("X", "B")])
+    tested = pd.DataFrame(
+        {"cause": ["B", "A", "A"], "effect": ["C", "C", "B"], "validated": [True, False, True]}
+    )
+    expected = ["validated", "not_validated", "not_testable", "not_testable"]
+    assert script.edge_states(edges, tested) == expected
 
 
-def test_edges_of_causes_never_perturbed_cannot_be_tested(inputs, tmp_path):
+def test_edges_of_causes_without_tests_cannot_be_tested(inputs):
+    tested = read_tsv(inputs["validated_edges"])
+    tests = read_tsv(inputs["differential_expression"])
+    tests = tests[tests["perturbation"].isin(GENES) & (tests["perturbation"] != tests["gene"])]
+    tests = tests.rename(columns={"perturbation": "cause", "gene": "effect"})
+    expected = np.where(tests["p_adjusted"] < 0.05, "validated", "not_validated")
+    assert script.edge_states(tests, tested) == expected.tolist()
+    assert set(expected) == {"validated", "not_validated"}
+    pairs = [(NO_TEST, "GENE2"), (NO_TEST, "GENE3"), (NEVER[0], "GENE2"), ("GENE2", NO_TEST)]
+    states = script.edge_states(edges_of(pairs), tested)
+    assert states[:3] == ["not_testable"] * 3
+    assert states[3] != "not_testable"  # as a cause alone
+
+
+def test_causes_that_were_never_perturbed_are_not_drawn(inputs, tmp_path):
+    """Some of their effects are among the strongest, but no test can contradict them."""
     edges = read_tsv(inputs["edges"])
-    changes = read_changes(inputs["differential_expression"], GENES)
-    states = script.edge_states(edges, read_tsv(inputs["validated_edges"]), changes)
-    untestable = edges["cause"].isin([*NEVER, NO_TEST])
-    assert 0 < untestable.sum() < len(edges)
-    assert [state == "not_testable" for state in states] == untestable.tolist()
-    assert {*edges["cause"], *edges["effect"]} <= set(texts(draw("network", inputs, tmp_path)))
+    untestable = read_tsv(Path(inputs["edges"]).with_name("untestable_edges.tsv"))
+    assert untestable["value"].abs().max() > edges["value"].abs().min()
+    assert untestable["cause"].isin(NEVER).all()
+    assert not edges["cause"].isin(NEVER).any()
+    shown = texts(draw("network", inputs, tmp_path))
+    assert set(shown) & set(GENES) == {*edges["cause"], *edges["effect"]}
 
 
 def test_only_the_strongest_edges_are_drawn(inputs, tmp_path):

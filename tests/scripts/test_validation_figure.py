@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 
 from effects import draw_validation as script
 from pipeline.figures import style
+from pipeline.tables import write_tsv
 from tests.scripts.drawings import overlapping, texts
 from tests.scripts.effects_fixture import draw
 
@@ -30,6 +31,8 @@ def rates(conviction, conviction_high=None, p_value=0.001, base_rate=0.1):
             "conviction_low": conviction * 0.7,
             "conviction_high": high,
             "p_value": p_value,
+            "null_probability": np.linspace(0.5, 0.25, n),
+            "in_degree_probability": np.linspace(0.4, 0.15, n),
         }
     )
 
@@ -67,6 +70,50 @@ def test_all_and_held_out_causes_are_drawn_with_their_base_rates():
     ]  # fmt: skip
     assert all(axes.get_xscale() == "log" for axes in figure.axes)
     assert [text.get_text() for text in lift.get_xticklabels()] == ["0.01%", "10%"]
+
+
+def test_what_the_causes_and_the_genes_alone_would_give_is_drawn_beside_it():
+    tables = {"all": rates([9, 5, 2]), "held_out": rates([4, 3, 2]).assign(null_probability=0.3)}
+    figure = curves(**tables)
+    probability, lift, conviction = figure.axes
+    for index, (name, table) in enumerate(tables.items()):
+        x = markers_of(probability)[index].get_offsets()[:, 0]
+        for style_of_line, column in (("-.", "null_probability"), (":", "in_degree_probability")):
+            (line,) = (
+                line
+                for line in probability.lines
+                if line.get_linestyle() == style_of_line
+                and line.get_color() == script.CAUSES[name][1]
+            )
+            np.testing.assert_allclose(line.get_ydata(), table[column])
+            np.testing.assert_allclose(line.get_xdata(), x)
+    for axes in (lift, conviction):
+        assert not [line for line in axes.lines if line.get_linestyle() in ("-.", ":")]
+    styles = {
+        text.get_text(): handle.get_linestyle()
+        for text, handle in zip(
+            figure.legends[0].get_texts(), figure.legends[0].legend_handles, strict=True
+        )
+    }
+    assert styles["same causes, any gene"] == "-."
+    assert styles["same genes, any cause"] == ":"
+
+
+def test_a_screen_without_testable_edges_says_so(tmp_path):
+    empty = rates([9, 5, 2]).head(0)
+    for tables in ({"all": empty}, {"all": empty, "held_out": empty}):
+        figure = curves(**tables)
+        assert figure.axes == []
+        assert figure.texts[0].get_text().startswith("No edge can be tested")
+    write_tsv(empty, tmp_path / "empty.tsv")
+    path = draw("validation", {"validation": str(tmp_path / "empty.tsv")}, tmp_path)
+    assert texts(path)[0].startswith("No edge can be tested")
+
+
+def test_causes_of_which_nothing_can_be_tested_are_left_out():
+    figure = curves(all=rates([9, 5, 2]), held_out=rates([4.0]).head(0))
+    assert len(markers_of(figure.axes[0])) == 1
+    assert not any("Held-out" in label for label in labels_of(figure))
 
 
 @pytest.mark.parametrize("absent", [None, []])
