@@ -41,7 +41,14 @@ FIGURES = {
     "validation": (draw_validation, {"alpha": 0.05}),
 }
 """Script and settings of each figure."""
-CUT = {"distance": "changes", "cut": "number", "markers": [], "height": None, "number": 10, "min_size": 5}
+CUT = {
+    "distance": "changes",
+    "cut": "number",
+    "markers": [],
+    "height": None,
+    "number": 10,
+    "min_size": 5,
+}
 
 
 def effects_of(genes=GENES, never=NEVER, seed=0, **layers):

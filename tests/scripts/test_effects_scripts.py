@@ -217,9 +217,7 @@ class TestEstimate:
         assert modelled_targets(screen, GENES) == {"A": (0,), "A+C": (0, 2), "C": (2,)}
         both = read_effects(estimate(tmp_path / "a", estimator="target_aware_rows"))
         single = ["control", "A", "C", "drug"]
-        alone = read_effects(
-            estimate(tmp_path / "b", labels=single, estimator="target_aware_rows")
-        )
+        alone = read_effects(estimate(tmp_path / "b", labels=single, estimator="target_aware_rows"))
         assert not np.allclose(both.X, alone.X)
 
     def test_changes_from_counts_know_nothing_of_the_priors(self, tmp_path):

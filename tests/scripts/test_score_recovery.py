@@ -365,7 +365,9 @@ def test_modules_are_compared_over_the_genes_of_true_modules(world, tables):
     assert len(true) < N_GENES  # regulators have no module
     expected = sklearn.adjusted_rand_score(true, found)
     value = by_name(recovery)
-    assert value["direct_effects", "modules", "adjusted_rand_index"] == pytest.approx(expected, abs=1e-5)
+    assert value["direct_effects", "modules", "adjusted_rand_index"] == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_every_estimator_is_cut_alike(world, tables):

@@ -205,9 +205,7 @@ def test_several_perturbations_of_a_cause_count_as_one(run, tests):
     edges = run(two, causes=["g0"], listed=listed)[0].set_index("effect")
     for gene in GENES[1:]:
         own = two[two["gene"] == gene]
-        assert edges["observed_lfc"][gene] == pytest.approx(
-            own["log_fold_change"].mean(), rel=1e-4
-        )
+        assert edges["observed_lfc"][gene] == pytest.approx(own["log_fold_change"].mean(), rel=1e-4)
         assert edges["p_adjusted"][gene] == pytest.approx(
             min(1.0, 2 * own["p_adjusted"].min()), rel=1e-4
         )

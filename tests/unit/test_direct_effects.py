@@ -163,9 +163,7 @@ class TestSparseRows:
         evidence = self.evidence()
         plain = sparse_rows(evidence, strength=0.1, tolerance=1e-10, iterations=20_000)
         start = np.random.default_rng(1).normal(size=(8, 8))
-        again = sparse_rows(
-            evidence, strength=0.1, start=start, tolerance=1e-10, iterations=20_000
-        )
+        again = sparse_rows(evidence, strength=0.1, start=start, tolerance=1e-10, iterations=20_000)
         np.testing.assert_allclose(again.effects, plain.effects, atol=1e-7)
 
     def test_a_gene_that_never_changes_has_no_effects(self):
