@@ -79,8 +79,8 @@ def effects_of(genes=GENES, never=NEVER, seed=0, **layers):
 
 def in_blocks(block, rng, k=18):
     """Changes of genes under k perturbations that those of one block share, (d, k)."""
-    shared = rng.normal(size=(3, k))[block]
-    return shared * rng.choice([-1, 1], (len(block), 1)) + rng.normal(0, 0.3, (len(block), k))
+    shared = rng.normal(size=(3, k))[block] * (block > 0)[:, None]
+    return shared + rng.normal(0, 0.3, (len(block), k))
 
 
 def screen_tests(effects, seed=1):

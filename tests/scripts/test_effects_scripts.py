@@ -195,7 +195,8 @@ class TestEstimate:
     def test_every_estimator_answers_from_the_same_files(self, tmp_path, estimator):
         matrix = read_effects(estimate(tmp_path, estimator=estimator))
         assert matrix.uns["estimator"] == estimator
-        assert np.isfinite(matrix.X).all() and np.isfinite(ranking(matrix)).all()
+        assert np.isfinite(matrix.X).all()
+        assert np.isfinite(ranking(matrix)).all()
         resolution = matrix.layers["resolution"]
         assert ((resolution >= 0) & (resolution <= 1)).all()
         published = read_effects(estimate(tmp_path / "published")).X

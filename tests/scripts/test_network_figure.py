@@ -93,7 +93,7 @@ def test_widths_and_their_legend_are_those_of_the_score():
     widths = [arrow.get_linewidth() for arrow in arrows_of(figure)]
     # 0.7 to 2.3 points over magnitudes from 0.5 to 8
     np.testing.assert_allclose(widths, [0.7, 2.3, 0.7 + 1.6 * 2.5 / 7.5])
-    (legend,) = (own for own in figure.legends if own.get_title().get_text() == "Magnitude")
+    (legend,) = (own for own in figure.legends if own.get_title().get_text() == "Score")
     assert [text.get_text() for text in legend.get_texts()] == ["0.5", "8"]
 
 

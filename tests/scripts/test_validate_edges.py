@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import fisher_exact
 
 from effects import validate_edges
-from lcd_core.errors import InputError
 from pipeline.tables import read_tsv, write_tsv
 
 GENES = [f"g{i}" for i in range(20)]
@@ -140,7 +139,8 @@ def test_a_screen_without_testable_edges_goes_on_and_says_so(run, tests, caplog)
     for own in (foreign, only_itself):
         caplog.clear()
         edges, validation = run(own)
-        assert edges.empty and validation.empty
+        assert edges.empty
+        assert validation.empty
         assert "none of the edges can be tested" in caplog.text
         assert {"null_lift", "in_degree_probability", "sign_agreement"} <= set(validation.columns)
 
@@ -192,7 +192,8 @@ def test_failed_perturbations_are_flagged_and_left_out_on_request(run, tests):
     status = [("g3", "g3", "did not move"), ("g4", "g4", "down"), ("g5", "g6", "did not move")]
     edges = run(tests, status=status)[0]
     flags = edges.drop_duplicates("cause").set_index("cause")["target_status"]
-    assert flags["g3"] == "did not move" and flags["g4"] == "down"
+    assert flags["g3"] == "did not move"
+    assert flags["g4"] == "down"
     assert pd.isna(flags["g5"]) or flags["g5"] == ""  # another gene's status is not its own
     left = run(tests, status=status, leave_out_failed=True)[0]
     assert set(edges["cause"]) - set(left["cause"]) == {"g3"}

@@ -77,7 +77,7 @@ class TestCentredRidge:
 
 
 class TestTargetAwareRows:
-    TARGETS = [(0,), (1,), (3,), (0, 4), (1,), ()]
+    TARGETS = ((0,), (1,), (3,), (0, 4), (1,), ())
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_equals_a_ridge_of_its_own_for_every_row(self, weighted):
