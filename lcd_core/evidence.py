@@ -137,5 +137,5 @@ def response_z(evidence: Evidence) -> Matrix:
     for q, own in enumerate(targets):
         if len(own) == 1:
             alone[q, own[0]] = 1.0
-    total: Matrix = (evidence.changes / errors) @ alone
-    return total / np.sqrt(np.maximum(alone.sum(axis=0), 1.0))
+    z: Matrix = (evidence.changes / errors) @ alone / np.sqrt(np.maximum(alone.sum(axis=0), 1.0))
+    return z

@@ -122,7 +122,7 @@ def control_jacobian(
     def at(s: Tensor) -> Tensor:
         return evaluate(s[None], row, level)[0]
 
-    inner: Tensor = torch.func.jacrev(at)(start[0]).detach()  # type: ignore[no-untyped-call]
+    inner: Tensor = torch.func.jacrev(at)(start[0]).detach()
     local = units.to(start.device)
     left = local.drift_to_original(inner.T)  # rows are columns of T^-1 J_s
     return local.drift_to_original(left.T).cpu().numpy()
