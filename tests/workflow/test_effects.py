@@ -33,7 +33,7 @@ def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_
     assert effects.obs["module"].notna().any()
     assert nx.read_graphml(results / "effects/network.graphml").number_of_edges() == 20
     recovery = pd.read_csv(results / "effects/recovery.tsv", sep="\t")
-    assert {"lcd_clipr", "lcd_clipr_seed_2", "inverse_pooled_covariance"} <= set(
+    assert {"lcd_clipr", "direct_effects_seed_2", "inverse_pooled_covariance"} <= set(
         recovery["estimator"]
     )
     causes = pd.read_csv(results / "effects/held_out/causes.tsv", sep="\t")
