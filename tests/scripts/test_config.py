@@ -249,7 +249,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"weight_decay": 1},
         "weight_decay",
         "1",
-        "did you mean methods.lcd.drift.weight_decay or linear_drift.weight_decay?",
+        "or methods.lcd.drift.weight_decay or linear_drift.weight_decay?",
     ),
     "key in a wrong section": (
         lcd(drift={"temperature": 5}),
@@ -506,7 +506,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"tuning": {"methods": ["salt"]}, "folds": {"tuning_doubles": 2}},
         "tuning.methods",
         "salt",
-        "name one of lcd",
+        "name one of fitted_additive, bilinear,",
     ),
     "tuning by a metric that is not computed": (
         {
@@ -559,7 +559,8 @@ class TestPlan:
     def test_defaults_run_and_whatever_is_named(self) -> None:
         names = [str(fit) for fit in self.plan().benchmark]
         assert names == [
-            "control", "random_perturbed", "mean_combination", "salt", "lcd", "ceiling"
+            "control", "random_perturbed", "perturbed_mean", "mean_combination", "matching_mean",
+            "salt", "fitted_additive", "bilinear", "lcd", "ceiling",
         ]  # fmt: skip
         mine = {"mine": {"predictions": "x_{fold}.h5ad"}}
         assert [str(fit) for fit in self.plan(methods=mine).benchmark] == [*names, "mine"]
