@@ -1,6 +1,7 @@
 """Figures of benchmark and fits, from synthetic results of any shape."""
 
 import importlib
+import itertools
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,12 +19,14 @@ from methods.lcd import check_fits, draw_fit_checks, draw_training_curves
 from pipeline.figures import (
     draw_methods,
     linear_threshold,
+    new_figure,
     number_text,
     plain_numbers,
     save,
     scale_distances,
     style,
     thinned,
+    width_of,
 )
 from pipeline.looks import looks_of
 from pipeline.methods import method_looks
@@ -411,3 +414,19 @@ def test_the_registry_and_the_evaluation_agree_on_what_is_drawn():
     assert {draw_metrics.DISTANCE, "rmse_top_de", "pearson_mean"} <= set(METRICS)
     assert draw_expression.DISTANCE == draw_metrics.DISTANCE
     assert set(draw_fit_checks.DISTANCES) == set(check_fits.METRICS)
+
+
+@pytest.mark.parametrize(("number", "slanted"), [(4, False), (14, True)])
+def test_names_of_many_methods_slant_and_do_not_touch(number, slanted):
+    looks = looks_of({})
+    with style():
+        figure = new_figure(3.0, width_of(number))
+        axes = figure.subplots()
+        columns = {f"a_method_{i:02}": [0.1, 0.2, 0.3] for i in range(number)}
+        draw_methods(axes, columns, looks)
+        figure.canvas.draw()
+        labels = axes.get_xticklabels()
+        assert all((label.get_rotation() > 0) == slanted for label in labels)
+        if not slanted:
+            boxes = [label.get_window_extent() for label in labels]
+            assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))

@@ -23,6 +23,9 @@ from pipeline.looks import Looks
 WIDTH = 7.2
 """Width of a figure in inches: two columns of a journal page."""
 
+LETTER = 0.062
+"""Width of a letter of a tick label in inches."""
+
 FOLDS_LABELLED = 20
 """Folds above whose number labels are thinned."""
 
@@ -234,9 +237,20 @@ def draw_methods(
         if looks.kind(before) != looks.kind(after):
             axes.axvline(left + 0.5, color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_xticks(range(len(names)), [looks.look(name).label for name in names])
+    label_columns(axes, [looks.look(name).label for name in names])
     axes.tick_params(axis="x", length=0)
     write_above(axes, -0.6, "median ", "right", color=MUTED)
+
+
+def label_columns(axes: Axes, labels: Sequence[str]) -> None:
+    """Name columns at 0, 1, ..., slanted and on one line where they would touch each other."""
+    room = width_of(len(labels)) / (len(labels) + 1)  # inches; one more for the y axis
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    if longest * LETTER > room:
+        flat = [label.replace("\n", " ") for label in labels]
+        axes.set_xticks(range(len(labels)), flat, rotation=35, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(len(labels)), labels)
 
 
 def write_above(axes: Axes, position: float, text: str, alignment: str, **font: Any) -> None:
