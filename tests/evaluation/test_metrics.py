@@ -28,6 +28,7 @@ def comparison_arrays(d=6):
         "training_mean": rng.uniform(0, 2, d),
         "top_genes": np.array([4, 1, 2]),
         "differentially_expressed": np.arange(d) % 2 == 0,
+        "additive_mean": rng.uniform(0, 2, d),
     }
 
 
@@ -36,7 +37,7 @@ def test_every_metric_equals_its_definition():
     x, y, top = a["predicted_lognorm"], a["observed_lognorm"], a["top_genes"]
     mx, my = x.mean(0), y.mean(0)
     control, training, truth = a["control_mean"], a["training_mean"], a["differentially_expressed"]
-    change = np.abs(mx - control)
+    change, additive = np.abs(mx - control), a["additive_mean"]
     w1 = [stats.wasserstein_distance(x[:, g], y[:, g]) for g in range(6)]
 
     def energy(u, v):
@@ -56,8 +57,18 @@ def test_every_metric_equals_its_definition():
         "wasserstein1_all": np.mean(w1),
         "de_auroc": auroc_pairs(truth, change),
         "de_ap": average_precision_thresholds(truth, change),
+        "nonadditivity_pearson": stats.pearsonr(mx - additive, my - additive).statistic,
+        "nonadditivity_ap": average_precision_thresholds(
+            np.isin(np.arange(6), np.argsort(-np.abs(my - additive))[:3]), np.abs(mx - additive)
+        ),
     }
     assert score(**a, metrics=NAMES) == pytest.approx(expected, rel=1e-9)
+
+
+def test_without_single_effects_there_is_no_additivity_to_deviate_from():
+    a = comparison_arrays() | {"additive_mean": None}
+    found = score(**a, metrics=["nonadditivity_pearson", "nonadditivity_ap"])
+    assert np.isnan(list(found.values())).all()
 
 
 def test_a_profile_has_the_metrics_of_its_cells_that_need_none():

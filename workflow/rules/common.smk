@@ -122,6 +122,20 @@ def table_of_targets():
     return path or []
 
 
+def annotated_pairs():
+    """The user's table of pairs of known type, if there is one."""
+    path = CFG.interactions.annotations
+    if path is not None and not Path(path).exists():
+        error = InputError(
+            "there are no such annotations",
+            where=f"{CONFIG_FILE}, interactions.annotations",
+            found=path,
+            remedy="correct the path, relative to the working directory, or set it to null",
+        )
+        raise WorkflowError(str(error))
+    return path or []
+
+
 def output_of(method, program, argument, fold, variant):
     """A file of a method's program, from the variant that runs it for all that agree with it."""
     own = PLAN.methods[method]
@@ -286,6 +300,12 @@ def final_files():
             *rules.draw_expression.output,
             *rules.write_tables_html.output,
         ]
+        if HAS_INTERACTIONS:
+            files += [
+                *rules.aggregate_interactions.output,
+                *rules.draw_interactions.output,
+                *rules.write_interactions_html.output,
+            ]
         if PLAN.tuned:
             files += rules.collect_winners.output
     if LCD_FITS:

@@ -133,6 +133,7 @@ def main(
                 top_of(tests[name], top_genes),
                 over_one,
                 (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
+                additive_mean(means, name),
             )
         targets = targets_of(name)
         common[name] = {
@@ -165,6 +166,15 @@ def main(
     ]
     write_tsv(pd.DataFrame(rows), metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
+
+
+def additive_mean(means: pd.DataFrame, name: str) -> NDArray[np.float64] | None:
+    """Control with the changes under each target alone added, (d,); None if one is missing."""
+    targets = list(targets_of(name))
+    if len(targets) < 2 or not set(targets) <= set(means.index):
+        return None
+    changes = means.loc[targets] - means.loc[CONTROL]
+    return (means.loc[CONTROL] + changes.sum()).to_numpy()
 
 
 def top_of(tests: pd.DataFrame, number: int) -> NDArray[np.intp]:

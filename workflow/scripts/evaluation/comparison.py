@@ -42,6 +42,9 @@ class Comparison:
     differentially_expressed
         Whether a gene is differentially expressed in the observed cells, (d,) of bool; needed by
         ``de_auroc`` and ``de_ap`` only.
+    additive_mean
+        Mean expression of control with the changes under each target alone added, (d,); None where
+        one of them was not measured, and for a single target.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class Comparison:
     training_mean: Array
     top_genes: NDArray[np.int64]
     differentially_expressed: NDArray[np.bool_] | None = None
+    additive_mean: Array | None = None
 
     def __post_init__(self) -> None:
         observed = _cells(self.observed, "observed cells")
@@ -81,6 +85,8 @@ class Comparison:
                     found=f"type {truth.dtype}, shape {truth.shape}, {genes} genes",
                 )
             checked["differentially_expressed"] = truth
+        if self.additive_mean is not None:
+            checked["additive_mean"] = _finite(self.additive_mean, "additive mean", (genes,))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

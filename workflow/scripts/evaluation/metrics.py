@@ -87,6 +87,22 @@ def _calling(c: Comparison) -> tuple[NDArray[np.bool_], Array]:
     return c.differentially_expressed, np.abs(c.predicted_mean - c.control_mean)
 
 
+def nonadditivity_pearson(c: Comparison) -> float:
+    if c.additive_mean is None:
+        return float("nan")
+    return _pearson_from(c.additive_mean, c)
+
+
+def nonadditivity_ap(c: Comparison) -> float:
+    """Truth: as many genes as the ``top_de`` metrics compare, of the largest deviation."""
+    if c.additive_mean is None:
+        return float("nan")
+    observed = np.abs(c.observed_mean - c.additive_mean)
+    strongest = np.zeros(len(observed), dtype=bool)
+    strongest[np.argsort(-observed, kind="stable")[: len(c.top_genes)]] = True
+    return average_precision(strongest, np.abs(c.predicted_mean - c.additive_mean))
+
+
 def discrimination_l2(panel: Panel) -> Array:
     return _discrimination(cdist(panel.predicted, panel.candidates), panel)
 
@@ -136,6 +152,7 @@ def score(
     top_genes: ArrayLike,
     metrics: Sequence[str],
     differentially_expressed: ArrayLike | None = None,
+    additive_mean: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Compute metrics over one perturbation by name, between prediction and observed cells.
 
@@ -143,7 +160,7 @@ def score(
     ----------
     predicted_lognorm, observed_lognorm
         Cells, (n, d) and (m, d), log-normalised; or a :class:`Profile` of the predicted ones.
-    control_mean, training_mean, top_genes, differentially_expressed
+    control_mean, training_mean, top_genes, differentially_expressed, additive_mean
         As in :class:`Comparison`.
     metrics
         Names of metrics over one perturbation, see :func:`evaluation.registry.metrics_of`.
@@ -170,6 +187,7 @@ def score(
         np.asarray(training_mean),
         np.asarray(top_genes),
         None if differentially_expressed is None else np.asarray(differentially_expressed),
+        None if additive_mean is None else np.asarray(additive_mean),
     )
     return {name: float(function_of(name)(comparison)) for name in metrics}
 

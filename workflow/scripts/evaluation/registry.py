@@ -52,6 +52,7 @@ _PAPER = "Lorch et al. 2026"
 _ENERGY = "Szekely and Rizzo 2013"
 _WASSERSTEIN = "mean over genes of the one-dimensional Wasserstein-1 distance"
 _CALLING = "absolute predicted change as score, BH-adjusted P < 0.05 as truth"
+_ADDITIVE = "what a combination does beyond the sum of its targets' effects, ab - a - b"
 _RANK = "Wu et al. 2024 (PerturBench), Roohani et al. 2025 (cell-eval)"
 
 METRICS: dict[str, Metric] = {
@@ -135,6 +136,20 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("de_auroc", "AUROC of calling DE genes", "higher", "none", _CALLING),
         Metric("de_ap", "Average precision of calling DE genes", "higher", "none", _CALLING),
+        Metric(
+            "nonadditivity_pearson",
+            "Pearson correlation of non-additivity",
+            "higher",
+            "none",
+            f"{_ADDITIVE}, correlated over genes",
+        ),
+        Metric(
+            "nonadditivity_ap",
+            "Average precision of non-additive genes",
+            "higher",
+            "none",
+            f"{_ADDITIVE}; absolute predicted value as score, the strongest observed ones as truth",
+        ),
         Metric(
             "discrimination_l2",
             "Discrimination by Euclidean distance",

@@ -225,8 +225,9 @@ class Plan:
         for place, wanted in {
             "evaluation.reference": [self.config.evaluation.reference],
             "evaluation.shown": self.config.evaluation.shown or (),
+            "interactions.versus": [self.config.interactions.versus],
         }.items():
-            for name in wanted:
+            for name in filter(None, wanted):
                 if str(self._fit(place, name)) not in names:
                     raise InputError(
                         "this method does not run",
@@ -245,13 +246,30 @@ class Plan:
         """Names of the fits whose cells are shown gene by gene."""
         if self.config.evaluation.shown is not None:
             return [str(self._fit("evaluation.shown", n)) for n in self.config.evaluation.shown]
-        comparable = [
+        return [*self._others[-1:], self.reference]
+
+    @property
+    def _others(self) -> list[str]:
+        """Fits of methods proper that are not the reference."""
+        return [
             str(fit)
             for fit in self.benchmark
-            if fit.method in self.methods and self.methods[fit.method].kind == "method"
+            if fit.method in self.methods
+            and self.methods[fit.method].kind == "method"
+            and str(fit) != self.reference
         ]
-        before = [n for n in comparable if n != self.reference]
-        return [*before[-1:], self.reference]
+
+    @property
+    def versus(self) -> str:
+        """Name of the fit with which the reference is compared by type of interaction."""
+        if self.config.interactions.versus is not None:
+            return str(self._fit("interactions.versus", self.config.interactions.versus))
+        return "salt" if "salt" in self._others else [self.reference, *self._others][-1]
+
+    @property
+    def interaction_metric(self) -> str:
+        """Metric by which they are compared."""
+        return self.config.interactions.metric or self.config.evaluation.metrics[0]
 
     @property
     def effects_variant(self) -> Variant:

@@ -19,6 +19,7 @@ from pipeline.config.enrichment import Enrichment
 from pipeline.config.evaluation import Evaluation
 from pipeline.config.folds import Folds
 from pipeline.config.genes import Genes
+from pipeline.config.interactions import Interactions
 from pipeline.config.linear_systems import LinearDrift, LinearSystems
 from pipeline.config.messages import explain
 from pipeline.config.methods import Methods
@@ -74,6 +75,7 @@ class Config(Section):
     tuning: Tuning = Field(default_factory=Tuning)
     prediction: Prediction = Field(default_factory=Prediction)
     evaluation: Evaluation = Field(default_factory=Evaluation)
+    interactions: Interactions = Field(default_factory=Interactions)
     linear_systems: LinearSystems = Field(default_factory=LinearSystems)
     linear_drift: LinearDrift = Field(default_factory=LinearDrift)
     clipr: Clipr = Field(default_factory=Clipr)
@@ -100,6 +102,18 @@ class Config(Section):
                 f"{self.simulation.doubles} doubles, {self.folds.count} folds, "
                 f"{self.folds.tuning_doubles} tuning doubles",
                 f"raise simulation.doubles to at least {needed} or lower folds.count",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _interactions_are_compared(self) -> "Config":
+        metric = self.interactions.metric
+        if metric is not None and metric not in self.evaluation.metrics:
+            raise contradiction(
+                "interactions.metric",
+                "this metric is not computed",
+                metric,
+                f"name one of evaluation.metrics: {', '.join(self.evaluation.metrics)}",
             )
         return self
 

@@ -31,6 +31,8 @@ class Evaluation(Section):
                 "energy_distance_top_de",
                 "wasserstein1_top_de",
                 "wasserstein1_all",
+                "nonadditivity_pearson",
+                "nonadditivity_ap",
                 "discrimination_l2",
                 "discrimination_cosine",
             ),
