@@ -1,9 +1,12 @@
 """Metrics over one perturbation against written-out references in float64."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.spatial.distance import pdist
+from sklearn.metrics import r2_score
 
 from evaluation.comparison import Comparison, Profile
 from evaluation.metrics import score
@@ -29,6 +32,8 @@ def comparison_arrays(d=6):
         "top_genes": np.array([4, 1, 2]),
         "differentially_expressed": np.arange(d) % 2 == 0,
         "additive_mean": rng.uniform(0, 2, d),
+        "de_score": rng.normal(size=d),
+        "components": np.linalg.qr(rng.normal(size=(d, 2)))[0],
     }
 
 
@@ -37,6 +42,8 @@ def test_every_metric_equals_its_definition():
     x, y, top = a["predicted_lognorm"], a["observed_lognorm"], a["top_genes"]
     mx, my = x.mean(0), y.mean(0)
     control, training, truth = a["control_mean"], a["training_mean"], a["differentially_expressed"]
+    scores = np.abs(a["de_score"])
+    weights = ((scores - scores.min()) / (scores.max() - scores.min())) ** 2
     change, additive = np.abs(mx - control), a["additive_mean"]
     w1 = [stats.wasserstein_distance(x[:, g], y[:, g]) for g in range(6)]
 
@@ -47,6 +54,29 @@ def test_every_metric_equals_its_definition():
     expected = {
         "mmd_top_de": mmd_loops(x[:, top], y[:, top]),
         "mmd_all": mmd_loops(x, y),
+        "mmd_pca": mmd_loops(x @ a["components"], y @ a["components"]),
+        "sd_error_top_de": np.mean([abs(x[:, g].std(ddof=1) - y[:, g].std(ddof=1)) for g in top]),
+        "zero_error_top_de": np.mean(
+            [abs((x[:, g] == 0).mean() - (y[:, g] == 0).mean()) for g in top]
+        ),
+        "correlation_error_top_de": np.mean(
+            [
+                abs(
+                    stats.pearsonr(x[:, g], x[:, h]).statistic
+                    - stats.pearsonr(y[:, g], y[:, h]).statistic
+                )
+                for g, h in itertools.combinations(top, 2)
+            ]
+        ),
+        "weighted_mse": np.average((mx - my) ** 2, weights=weights),
+        "weighted_r2_delta": r2_score(my - training, mx - training, sample_weight=weights),
+        "sign_accuracy": np.mean(
+            [
+                np.sign(mx[g] - control[g]) == np.sign(my[g] - control[g])
+                for g in range(6)
+                if truth[g]
+            ]
+        ),
         "rmse_top_de": np.sqrt(np.mean((mx - my)[top] ** 2)),
         "pearson_mean": stats.pearsonr(mx, my).statistic,
         "pearson_delta": stats.pearsonr(mx - control, my - control).statistic,
@@ -63,6 +93,25 @@ def test_every_metric_equals_its_definition():
         ),
     }
     assert score(**a, metrics=NAMES) == pytest.approx(expected, rel=1e-9)
+
+
+def test_genes_without_variance_correlate_with_none():
+    a = comparison_arrays()
+    a["predicted_lognorm"] = a["predicted_lognorm"].copy()
+    a["predicted_lognorm"][:, a["top_genes"]] = 1.0
+    y = a["observed_lognorm"][:, a["top_genes"]]
+    wanted = np.abs(np.corrcoef(y, rowvar=False)[np.triu_indices(3, k=1)]).mean()
+    found = score(**a, metrics=["correlation_error_top_de"])
+    assert found["correlation_error_top_de"] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("mmd_pca", "components"), ("weighted_mse", "de_score"), ("weighted_r2_delta", "de_score")],
+)
+def test_what_metrics_need_is_asked_for(name, field):
+    with pytest.raises(InputError, match=f"{name}|weighted metrics"):
+        score(**(comparison_arrays() | {field: None}), metrics=[name])
 
 
 def test_without_single_effects_there_is_no_additivity_to_deviate_from():

@@ -560,7 +560,7 @@ class TestPlan:
         names = [str(fit) for fit in self.plan().benchmark]
         assert names == [
             "control", "random_perturbed", "perturbed_mean", "mean_combination", "matching_mean",
-            "salt", "fitted_additive", "bilinear", "lcd", "ceiling",
+            "salt", "fitted_additive", "bilinear", "lcd", "interpolated_duplicate", "ceiling",
         ]  # fmt: skip
         mine = {"mine": {"predictions": "x_{fold}.h5ad"}}
         assert [str(fit) for fit in self.plan(methods=mine).benchmark] == [*names, "mine"]

@@ -117,8 +117,13 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
         metrics=str(folder / "benchmark" / "metrics.tsv"),
         summary=str(folder / "benchmark" / "summary.tsv"),
         win_rates=str(folder / "benchmark" / "win_rates.tsv"),
+        calibration=str(folder / "benchmark" / "calibration.tsv"),
         folds=folds,
         reference="lcd",
+        duplicates=["ceiling"],
+        negatives=["control"],
+        bootstrap=100,
+        seed=1,
     )
     return folds
 

@@ -67,17 +67,18 @@ def parse(path):
 def tables(tmp_path):
     """Paths of the tables of a benchmark."""
     write_tsv(metrics_table({"1": ["A+B", "A+C"], "2": ["B+C"]}), tmp_path / "1.tsv")
-    names = ("metrics", "summary", "win_rates")
+    names = ("metrics", "summary", "win_rates", "calibration")
     paths = {name: str(tmp_path / f"{name}.tsv") for name in names}
     aggregate_metrics.main(
-        tables=[str(tmp_path / "1.tsv")], **paths, folds=["1", "2"], reference="lcd"
-    )
+        tables=[str(tmp_path / "1.tsv")], **paths, folds=["1", "2"], reference="lcd",
+        duplicates=["ceiling"], negatives=["control"], bootstrap=100, seed=1,
+    )  # fmt: skip
     return {name: paths[name] for name in names[1:]}
 
 
 @pytest.fixture
 def written_pages(tables, tmp_path):
-    paths = {f"{name}_page": str(tmp_path / f"{name}.html") for name in tables}
+    paths = {f"{name}_page": str(tmp_path / f"{name}.html") for name in ("summary", "win_rates")}
     pages.main(**tables, **paths, looks=method_looks(), reference="lcd")
     return {name: parse(path) for name, path in paths.items()}
 
@@ -85,7 +86,8 @@ def written_pages(tables, tmp_path):
 def test_pages_hold_every_row_of_the_tables_and_nothing_external(tables, written_pages):
     for name, written in written_pages.items():
         rows = read_tsv(tables[name.removesuffix("_page")])
-        assert len(written.body) == len(rows)
+        calibrated = read_tsv(tables["calibration"]) if name == "summary_page" else []
+        assert len(written.body) == len(rows) + len(calibrated)
         for _, attributes in written.tags:
             assert not {"src", "href"} & set(attributes)
 
@@ -101,6 +103,21 @@ def test_the_best_median_is_bold_and_never_the_ceiling(tables, written_pages):
     assert [float(row[2][1]) for row in rows] == pytest.approx(best)
 
 
+def test_metrics_that_tell_nothing_apart_here_are_grey(tables, tmp_path):
+    calibration = read_tsv(tables["calibration"])
+    metric = calibration["metric"].iloc[0]
+    for score, grey in ((0.49, 1), (0.5, 0)):
+        changed = calibration.assign(bound_discrimination_score=0.9)
+        changed.loc[changed["metric"] == metric, "bound_discrimination_score"] = score
+        write_tsv(changed, tables["calibration"])
+        paths = {f"{n}_page": str(tmp_path / f"{n}{score}.html") for n in ("summary", "win_rates")}
+        pages.main(**tables, **paths, looks=method_looks(), reference="lcd")
+        for path in paths.values():
+            content = Path(path).read_text(encoding="utf-8")
+            assert content.count('<section class="grey">') == grey
+            assert ("beats a negative control in 49% of perturbations" in content) == bool(grey)
+
+
 def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
     rates = pd.DataFrame(
         {
@@ -114,17 +131,18 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
             "median_difference": [-0.00123456],
             "percent_reduction": [np.nan],
             "p_value": [np.nan],
+            "p_adjusted": [np.nan],
             "reason": ["fewer than 5 & so on"],
         }
     )
     columns = pages.win_rate_columns(LOOKS, "lcd")
-    content = page("T", "I", pages.by_metric(columns, rates, LOOKS))
+    content = page("T", "I", pages.by_metric(columns, rates, LOOKS, {}))
     (tmp_path / "p.html").write_text(content, encoding="utf-8")
     row = parse(tmp_path / "p.html").rows[1]
     assert [text for _, _, text in row] == [
-        "a<b>", "1", "1", "0", "100%", "−0.001235", "–", "–", "fewer than 5 & so on",
+        "a<b>", "1", "1", "0", "100%", "−0.001235", "–", "–", "–", "fewer than 5 & so on",
     ]  # fmt: skip
-    assert row[6][1] == ""  # sorts last
+    assert row[7][1] == ""  # sorts last
     assert "<b>" not in content
 
 

@@ -13,10 +13,10 @@ from evaluation.distances import maximum_mean_discrepancy
 from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.differential_expression import ranked
-from pipeline.predictions import read_prediction
-from pipeline.screen import CONTROL, read_screen
+from pipeline.predictions import draw_rows, read_prediction
+from pipeline.screen import CONTROL, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
-from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, write_fold
+from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, cells_of, write_fold
 from tests.scripts.screens import write_tests
 
 
@@ -47,14 +47,12 @@ def predictions(fold, tmp_path_factory):
     paths = {}
     for method in ("control", "salt", "ceiling"):
         paths[method] = str(folder / f"{method}.h5ad")
-        extra = {"test": fold.test} if method == "ceiling" else {}
+        extra = {"test": fold.test} if method == "ceiling" else {"n_cells": 25, "seed": 5}
         importlib.import_module(f"methods.{method}.predict").main(
             train=fold.train,
             test_perturbations=fold.test_perturbations,
             prediction=paths[method],
-            n_cells=25,
             keep="cells",
-            seed=5,
             **extra,
         )
     return paths
@@ -64,6 +62,9 @@ def evaluate(fold, de_table, prediction, table, **changes):
     settings = {
         "metrics": list(METRICS),
         "top_genes": 4,
+        "components": 3,
+        "cells": "all",
+        "splits": 3,
         "max_cells": None,
         "method": "m",
         "fold": "1",
@@ -153,18 +154,71 @@ def test_metrics_equal_their_definitions(fold, de_table, predictions, tmp_path):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_observed_cells_in_the_prediction_are_left_out(fold, de_table, predictions, tmp_path):
-    table = evaluate(fold, de_table, predictions["ceiling"], tmp_path / "m.tsv")
-    assert set(table["n_predicted"]) == {15}
-    assert set(table["n_observed"]) == {15}
-    predicted = read_prediction(predictions["ceiling"], GENES, HELD_OUT)
+@pytest.mark.parametrize("cells", ["equal", "all"])
+def test_the_ceiling_is_one_half_against_the_other(cells, fold, de_table, predictions, tmp_path):
+    """No cell meets itself: each split compares 15 of the 30 observed cells with the others."""
+    table = evaluate(
+        fold, de_table, predictions["ceiling"], tmp_path / "m.tsv", cells=cells, splits=2
+    )
+    assert set(table["n_predicted"]) == set(table["n_observed"]) == {15}
     observed = read_screen(fold.test)
-    rest = observed[~observed.obs_names.isin(predicted.names)]
     for name in HELD_OUT:
-        x = lognorm_loops(predicted.matrix[predicted.rows(name)])
-        y = lognorm_loops(rest.X[(rest.obs["perturbation"] == name).to_numpy()])
-        own = table[(table["perturbation"] == name) & (table["metric"] == "mmd_all")]
-        assert own["value"].item() == pytest.approx(maximum_mean_discrepancy(x, y), rel=1e-4)
+        own = observed[(observed.obs["perturbation"] == name).to_numpy()]
+        everyone, values = np.arange(30), []
+        for split in range(2):
+            half = draw_rows(everyone, 15, 7, f"observed {name} {split}")
+            rest = np.setdiff1d(everyone, half)
+            x, y = (lognorm_loops(own.X[rows]) for rows in (rest, half))
+            values.append(maximum_mean_discrepancy(x, y))
+        assert values[0] != values[1]
+        found = table[(table["perturbation"] == name) & (table["metric"] == "mmd_all")]
+        assert found["value"].item() == pytest.approx(np.mean(values), rel=1e-4)
+
+
+def test_methods_face_the_same_halves_in_the_same_number(fold, de_table, predictions, tmp_path):
+    table = evaluate(
+        fold, de_table, predictions["salt"], tmp_path / "m.tsv", cells="equal", splits=3
+    )
+    assert set(table["n_predicted"]) == set(table["n_observed"]) == {15}
+    predicted, observed = read_prediction(predictions["salt"], GENES, HELD_OUT), fold.test
+    name = "A+B"
+    x = predicted.lognorm(predicted.rows(name)).astype(float)
+    y = expression(observed, name)
+    errors = []
+    for split in range(3):
+        half = draw_rows(np.arange(30), 15, 7, f"observed {name} {split}")
+        drawn = draw_rows(np.arange(25), 15, 7, f"predicted {name} {split}")
+        errors.append(stats.pearsonr(x[drawn].mean(0), y[half].mean(0)).statistic)
+    found = table[(table["perturbation"] == name) & (table["metric"] == "pearson_mean")]
+    assert found["value"].item() == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_the_truth_is_as_good_as_the_ceiling_where_numbers_are_equal(tmp_path, de_table, fold):
+    """A prediction of many cells from the true distribution, over a dozen held-out samples."""
+    many = cells_of(HELD_OUT, seed=5, cells_each=2000)
+    many.uns["values"] = "counts"
+    many.write_h5ad(tmp_path / "truth.h5ad")
+    own = type(fold)(fold.train, str(tmp_path / "test.h5ad"), fold.test_perturbations)
+    found = {}
+    for seed in range(12):
+        write_h5ad(cells_of(HELD_OUT, seed=100 + seed, cells_each=40), own.test)
+        importlib.import_module("methods.ceiling.predict").main(
+            train=own.train, test=own.test, test_perturbations=own.test_perturbations,
+            prediction=str(tmp_path / "ceiling.h5ad"), keep="cells",
+        )  # fmt: skip
+        for cells in ("equal", "all"):
+            for source in ("truth", "ceiling"):
+                table = evaluate(
+                    own, de_table, str(tmp_path / f"{source}.h5ad"), tmp_path / "m.tsv",
+                    cells=cells, metrics=["wasserstein1_all", "rmse_top_de"],
+                )  # fmt: skip
+                values = table.groupby("metric")["value"].mean()
+                found.setdefault((cells, source), []).append(values)
+    means = {key: pd.concat(values, axis=1).mean(axis=1) for key, values in found.items()}
+    # with all cells the truth seems to be far better than the truth
+    assert (means["all", "truth"] < 0.8 * means["all", "ceiling"]).all()
+    ratio = means["equal", "truth"] / means["equal", "ceiling"]
+    assert ratio.tolist() == pytest.approx([1.0, 1.0], abs=0.08)
 
 
 def test_predictions_are_told_apart_among_all_measured(fold, de_table, predictions, tmp_path):
@@ -266,8 +320,12 @@ def write_values(path, fold, method, metric, values):
 
 def aggregate(tables, folder, **kwargs):
     folder.mkdir(exist_ok=True)
-    paths = {name: str(folder / f"{name}.tsv") for name in ("metrics", "summary", "win_rates")}
-    defaults = {"folds": ["1", "2", "10"], "reference": "lcd"}
+    names = ("metrics", "summary", "win_rates", "calibration")
+    paths = {name: str(folder / f"{name}.tsv") for name in names}
+    defaults = {
+        "folds": ["1", "2", "10"], "reference": "lcd", "duplicates": ["ceiling"],
+        "negatives": ["control"], "bootstrap": 500, "seed": 1,
+    }  # fmt: skip
     aggregate_metrics.main(tables=tables, **paths, **(defaults | kwargs))
     return {
         name: read_tsv(path, dtype={"fold": str} if name == "metrics" else None)
@@ -297,6 +355,63 @@ def test_summary_has_quartiles_over_all_folds(two_methods, tmp_path):
         [8, 0.45, 0.275, 0.625, 0.45]
     )
     assert summary.loc["salt", "median"] == pytest.approx(0.7)
+
+
+def test_intervals_of_medians_are_those_of_the_bootstrap(two_methods, tmp_path):
+    summary = aggregate(two_methods, tmp_path / "out", bootstrap=20_000)["summary"]
+    row = summary.set_index("method").loc["lcd"]
+    # medians of 8 draws from 8 values, all 8^8 of them, by their order statistics
+    draws = np.random.default_rng(0).choice(LCD, size=(200_000, 8))
+    low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
+    assert [row["median_low"], row["median_high"]] == pytest.approx([low, high], abs=0.051)
+    assert row["median_low"] < row["median"] < row["median_high"]
+    again = aggregate(two_methods, tmp_path / "again", bootstrap=20_000)["summary"]
+    assert again.equals(summary)
+
+
+def test_p_values_are_adjusted_over_the_methods_of_a_metric(two_methods, tmp_path):
+    tables = [*two_methods]
+    for method, shift in (("control", 0.5), ("peper", -0.05)):
+        values = {name: value + shift for name, value in zip(NAMES, LCD, strict=True)}
+        tables.append(write_values(tmp_path / f"{method}.tsv", "1", method, "mmd_all", values))
+        tables.append(write_values(tmp_path / f"{method}p.tsv", "1", method, "de_ap", values))
+    values = dict(zip(NAMES, LCD, strict=True))
+    tables.append(write_values(tmp_path / "lcd1.tsv", "1", "lcd", "mmd_all", values))
+    tables.append(write_values(tmp_path / "lcdp.tsv", "1", "lcd", "de_ap", values))
+    rates = aggregate(tables, tmp_path / "out")["win_rates"]
+    for _, own in rates.groupby("metric"):
+        tested = own.dropna(subset=["p_value"]).sort_values("p_value")
+        running = 0.0  # Holm, written out
+        for rank, row in enumerate(tested.itertuples()):
+            running = max(running, min(1.0, row.p_value * (len(tested) - rank)))
+            assert row.p_adjusted == pytest.approx(running, rel=1e-4)
+
+
+def test_calibration_by_hand(tmp_path):
+    """DRF (neg - pos) / (neg - perfect), BDS the share where the duplicate is better."""
+    distances = {
+        "ceiling": [0.1, 0.0, 0.3, 0.2], "control": [0.5, 0.4, 0.2, 0.2], "lcd": [1.0] * 4
+    }  # fmt: skip
+    correlations = {
+        "ceiling": [0.9, 0.5, 0.2, 0.4], "control": [0.5, 0.6, 0.3, 1.0], "lcd": [1.0] * 4
+    }  # fmt: skip
+    tables = [
+        write_values(
+            tmp_path / f"{m}{metric}.tsv", "1", m, metric, dict(zip("abcd", v, strict=True))
+        )
+        for metric, own in (("mmd_all", distances), ("pearson_mean", correlations))
+        for m, v in own.items()
+    ]
+    table = aggregate(tables, tmp_path / "out")["calibration"].set_index("metric")
+    mmd, pearson = table.loc["mmd_all"], table.loc["pearson_mean"]
+    # 0.4 / 0.5, 0.4 / 0.4, -0.1 / 0.2, 0 / 0.2
+    assert mmd["dynamic_range_fraction"] == pytest.approx(np.median([0.8, 1.0, -0.5, 0.0]))
+    assert mmd["bound_discrimination_score"] == pytest.approx(2.5 / 4)
+    # (0.5 - 0.9) / (0.5 - 1), 0.1 / -0.4, 0.1 / -0.7, and no room above a perfect control
+    wanted = np.median([0.8, -0.25, -1 / 7])
+    assert pearson["dynamic_range_fraction"] == pytest.approx(wanted, rel=1e-4)
+    assert pearson["bound_discrimination_score"] == pytest.approx(1 / 4)
+    assert aggregate(tables, tmp_path / "none", duplicates=[])["calibration"].empty
 
 
 def test_win_rates_are_paired_on_perturbations(two_methods, tmp_path):
@@ -356,7 +471,7 @@ def test_undefined_values_do_not_count(tmp_path):
 def test_order_of_the_tables_does_not_matter(two_methods, tmp_path):
     forward = aggregate(two_methods, tmp_path / "forward")
     aggregate(two_methods[::-1], tmp_path / "backward")
-    for name in ("metrics", "summary", "win_rates"):
+    for name in ("metrics", "summary", "win_rates", "calibration"):
         one, other = (tmp_path / d / f"{name}.tsv" for d in ("forward", "backward"))
         assert one.read_bytes() == other.read_bytes()
     assert list(forward["metrics"]["fold"].unique()) == ["2", "10"]

@@ -222,7 +222,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         prediction = at("prediction.h5ad", fold / "salt" / variant)
         predict_salt.main(train=train, prediction=prediction, keep=keep, **rest)
     ceiling = at("prediction.h5ad", fold / "ceiling" / "default")
-    predict_ceiling.main(train=train, test=test, prediction=ceiling, keep="cells", **rest)
+    predict_ceiling.main(
+        train=train, test=test, test_perturbations=names, prediction=ceiling, keep="cells"
+    )
     prediction = at("prediction.h5ad", lcd)
     predict_lcd.main(
         model=model, settings=settings, prediction=prediction, keep="cells", device="cpu", **rest
@@ -238,6 +240,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             metrics_table=at("metrics.tsv", own),
             metrics=["mmd_top_de"],
             top_genes=3,
+            components=2,
+            cells="equal",
+            splits=2,
             max_cells=None,
             method=method,
             fold="1",
@@ -249,8 +254,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         metrics=at("benchmark/metrics.tsv"),
         summary=at("benchmark/summary.tsv"),
         win_rates=at("benchmark/win_rates.tsv"),
+        calibration=at("benchmark/calibration.tsv"),
         folds=["1"],
         reference="lcd",
+        duplicates=["ceiling"],
+        negatives=["control"],
+        bootstrap=100,
+        seed=1,
     )
     choose_settings.main(
         metrics_tables=tables[:1],

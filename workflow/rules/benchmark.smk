@@ -19,6 +19,9 @@ rule compute_metrics:
     params:
         metrics=CFG.evaluation.metrics,
         top_genes=CFG.evaluation.top_genes,
+        components=CFG.evaluation.components,
+        cells=CFG.evaluation.cells,
+        splits=CFG.evaluation.splits,
         max_cells=CFG.evaluation.max_cells,
         values=lambda wildcards: getattr(PLAN.own_prediction(wildcards.method), "values", None),
         method=lambda wildcards: str(Fit(wildcards.method, Variant.parse(wildcards.variant))),
@@ -40,6 +43,7 @@ rule aggregate_metrics:
         metrics="<results>/benchmark/metrics.tsv",
         summary="<results>/benchmark/summary.tsv",
         win_rates="<results>/benchmark/win_rates.tsv",
+        calibration="<results>/benchmark/calibration.tsv",
     log:
         "<logs>/aggregate_metrics.log",
     localrule: True
@@ -48,6 +52,10 @@ rule aggregate_metrics:
     params:
         folds=FOLDS,
         reference=PLAN.reference if "benchmark" in CFG.analyses else None,
+        duplicates=PLAN.named("interpolated_duplicate", "ceiling"),
+        negatives=PLAN.named("perturbed_mean", "control"),
+        bootstrap=CFG.evaluation.bootstrap,
+        seed=derive_seed(CFG.seed, run=CFG.run, purpose="bootstrap"),
         source=source("benchmark/aggregate_metrics"),
     script:
         "../scripts/benchmark/aggregate_metrics.py"

@@ -153,6 +153,7 @@ rule write_tables_html:
     input:
         summary="<results>/benchmark/summary.tsv",
         win_rates="<results>/benchmark/win_rates.tsv",
+        calibration="<results>/benchmark/calibration.tsv",
     output:
         summary_page=report(
             "<results>/benchmark/summary.html",

@@ -1,30 +1,17 @@
-"""The noise ceiling: half of the observed cells predict the other half."""
+"""The noise ceiling: the held-out cells themselves, of which the evaluation compares halves."""
 
 import numpy as np
 
 from lcd_core.errors import InputError
-from pipeline.predictions import (
-    draw_rows,
-    labels_of,
-    prediction_writer,
-    read_test_perturbations,
-)
+from pipeline.predictions import labels_of, prediction_writer, read_test_perturbations
 from pipeline.screen import read_screen
 
 
-def main(
-    *,
-    train: str,
-    test: str,
-    test_perturbations: str,
-    prediction: str,
-    n_cells: int,
-    keep: str,
-    seed: int,
-) -> None:
-    """Write half of the held-out cells of each test perturbation, at most ``n_cells``.
+def main(*, train: str, test: str, test_perturbations: str, prediction: str, keep: str) -> None:
+    """Write the held-out cells of each test perturbation.
 
-    They keep their names, by which the evaluation leaves them out of what it compares with.
+    They keep their names, by which the evaluation never compares a cell with itself: of each half
+    that it compares with, the other half is the prediction.
     """
     genes = read_screen(train).var_names
     cells = read_screen(test)
@@ -41,8 +28,7 @@ def main(
                     found=f"{name}: {len(rows)} cells",
                     remedy="raise the least number of cells per perturbation",
                 )
-            half = draw_rows(rows, min(n_cells, len(rows) // 2), seed, name)
-            writer.add(name, cells.X[half], cells.obs_names[half])
+            writer.add(name, cells.X[rows], cells.obs_names[rows])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Benchmark tables over all folds: every value, summaries per method, paired comparisons."""
+"""Benchmark tables over all folds: values, summaries, paired comparisons, calibration."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
+from statsmodels.stats.multitest import multipletests
 
 from evaluation.registry import METRICS, check_metric_names
 from lcd_core.errors import InputError
+from lcd_core.streams import numpy_stream
 from pipeline.tables import read_tsv, write_tsv
 
 COLUMNS = [
@@ -49,10 +51,11 @@ def read_metrics(tables: Sequence[str], folds: Sequence[str]) -> pd.DataFrame:
     return merged[COLUMNS].reset_index(drop=True)
 
 
-def summarise(merged: pd.DataFrame) -> pd.DataFrame:
+def summarise(merged: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
     """Median, quartiles and mean over perturbations, one row per metric and method.
 
-    ``n`` is the number of perturbations where the metric is defined.
+    ``n`` is the number of perturbations where the metric is defined. The 95% interval of the median
+    is that of the percentile bootstrap over perturbations.
     """
     rows = []
     for metric in [name for name in METRICS if name in set(merged["metric"])]:
@@ -65,12 +68,75 @@ def summarise(merged: pd.DataFrame) -> pd.DataFrame:
                     "metric": metric,
                     "n": len(values),
                     "median": values.median(),
+                    **interval_of_median(values.to_numpy(), draws, seed),
                     "q25": values.quantile(0.25),
                     "q75": values.quantile(0.75),
                     "mean": values.mean(),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def interval_of_median(values: np.ndarray, draws: int, seed: int) -> dict[str, float]:
+    """Ends of the 95% bootstrap interval of the median; NaN with fewer than two values.
+
+    The same draws for all columns of the same length, so that they compare.
+    """
+    if len(values) < 2:
+        return {"median_low": np.nan, "median_high": np.nan}
+    rng = numpy_stream(seed, "bootstrap", len(values))
+    medians = np.median(values[rng.integers(len(values), size=(draws, len(values)))], axis=1)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    return {"median_low": float(low), "median_high": float(high)}
+
+
+def calibrate(
+    merged: pd.DataFrame, positives: Sequence[str], negatives: Sequence[str]
+) -> pd.DataFrame:
+    """How well each metric tells a duplicate of the observed cells from a negative control.
+
+    Dynamic range fraction (Miller et al. 2025): ``(neg - pos) / (neg - perfect)``, clipped to
+    [-1, 1], median over perturbations. Bound discrimination score (Vollenweider and Buehlmann
+    2026): share of perturbations in which the duplicate is better than the control, ties half. A
+    metric with a score below 0.5 ranks noise above knowledge, and is not to be trusted here.
+
+    Parameters
+    ----------
+    merged
+        All values.
+    positives, negatives
+        Duplicates and negative controls among the methods.
+    """
+    rows = []
+    for metric in [name for name in METRICS if name in set(merged["metric"])]:
+        own = merged[merged["metric"] == metric]
+        wide = own.pivot(index=["fold", "perturbation"], columns="method", values="value")
+        sign = -1.0 if METRICS[metric].direction == "lower" else 1.0
+        for positive in positives:
+            for negative in negatives:
+                pairs = wide.reindex(columns=[positive, negative]).dropna()
+                pos, neg = pairs[positive].to_numpy(), pairs[negative].to_numpy()
+                room = neg - METRICS[metric].perfect
+                fraction = np.divide(
+                    neg - pos, room, out=np.full(len(pos), np.nan), where=np.abs(room) > 0
+                )
+                better = sign * (pos - neg)
+                score = (np.mean(better > 0) + np.mean(better == 0) / 2) if len(pos) else np.nan
+                rows.append(
+                    {
+                        "metric": metric,
+                        "duplicate": positive,
+                        "negative": negative,
+                        "n": len(pos),
+                        "dynamic_range_fraction": float(
+                            pd.Series(np.clip(fraction, -1, 1)).median()
+                        ),
+                        "bound_discrimination_score": float(score),
+                    }
+                )
+    columns = ["metric", "duplicate", "negative", "n",
+               "dynamic_range_fraction", "bound_discrimination_score"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compare_pairs(reference: np.ndarray, other: np.ndarray, direction: str) -> dict[str, object]:
@@ -143,7 +209,18 @@ def win_rate_table(merged: pd.DataFrame, reference: str) -> pd.DataFrame:
                     METRICS[metric].direction,
                 )
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if len(table):
+        table.insert(table.columns.get_loc("reason"), "p_adjusted", adjusted_within(table))
+    return table
+
+
+def adjusted_within(table: pd.DataFrame) -> pd.Series:
+    """P values adjusted over the other methods, metric by metric (Holm 1979)."""
+    adjusted = pd.Series(np.nan, index=table.index)
+    for _, own in table["p_value"].dropna().groupby(table["metric"]):
+        adjusted[own.index] = multipletests(own, method="holm")[1]
+    return adjusted
 
 
 def main(
@@ -152,8 +229,13 @@ def main(
     metrics: str,
     summary: str,
     win_rates: str,
+    calibration: str,
     folds: list[str],
     reference: str,
+    duplicates: list[str],
+    negatives: list[str],
+    bootstrap: int,
+    seed: int,
 ) -> None:
     """Write all values, their summary per method and metric, and the paired comparisons.
 
@@ -161,18 +243,23 @@ def main(
     ----------
     tables
         Metrics of every fold and method.
-    metrics, summary, win_rates
+    metrics, summary, win_rates, calibration
         TSV to write.
     folds
         Names of the folds, in order.
     reference
         Method with which every other is compared.
+    duplicates, negatives
+        Methods by which metrics are calibrated.
+    bootstrap
+        Draws for the intervals of medians.
     """
     merged = read_metrics(tables, folds)
     comparisons = win_rate_table(merged, reference)
     write_tsv(merged, metrics)
-    write_tsv(summarise(merged), summary)
+    write_tsv(summarise(merged, bootstrap, seed), summary)
     write_tsv(comparisons, win_rates)
+    write_tsv(calibrate(merged, duplicates, negatives), calibration)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,37 @@
 """Compare the cells that one method predicts with the held-out cells of a fold."""
 
 import logging
+from collections.abc import Iterator
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from evaluation.comparison import Panel, Profile
 from evaluation.metrics import score, score_panel
 from evaluation.registry import check_metric_names, metrics_of
 from lcd_core.errors import InputError
-from pipeline.predictions import draw_rows, labels_of, mean_expression, read_prediction
+from lcd_core.streams import numpy_stream
+from pipeline.predictions import (
+    PredictedCells,
+    draw_rows,
+    labels_of,
+    mean_expression,
+    read_prediction,
+)
 from pipeline.screen import CONTROL, lognorm, read_names, read_screen, targets_of
 from pipeline.tables import read_tsv, write_tsv
 
 SIGNIFICANT = 0.05
 """Adjusted P value below which a gene counts as differentially expressed."""
+FEWEST = 2
+"""Cells without which a side cannot be compared."""
+MOST_FOR_COMPONENTS = 5_000
+"""Training cells of which principal components are taken."""
+
+Indices = NDArray[np.intp]
 
 
 def read_tests(path: str, genes: pd.Index, perturbations: list[str]) -> dict[str, pd.DataFrame]:
@@ -52,6 +68,9 @@ def main(
     metrics: list[str],
     values: str | None = None,
     top_genes: int,
+    components: int,
+    cells: str,
+    splits: int,
     max_cells: int | None,
     method: str,
     fold: str,
@@ -59,8 +78,12 @@ def main(
 ) -> None:
     """Write one row per perturbation and metric.
 
-    An observed cell whose name occurs in the prediction is left out of what is compared. Of either
-    side at most ``max_cells`` cells are drawn (all if it is None).
+    With ``cells: equal`` every value is a mean over ``splits`` random halves of the observed cells:
+    a prediction is compared with one half, by as many predicted cells as there are in the other.
+    The noise ceiling, which predicts the observed cells, has that other half, and so faces the
+    same cells with the same number as every method. With ``all`` every predicted cell is compared
+    with every observed one, and only predictions that hold observed cells are split. An observed
+    cell is never compared with itself.
 
     Parameters
     ----------
@@ -76,6 +99,12 @@ def main(
         What the prediction's ``X`` holds; None reads it from the file.
     top_genes
         Genes of least P value that the ``top_de`` metrics compare.
+    components
+        Principal components of ``mmd_pca``.
+    cells, splits
+        See above.
+    max_cells
+        Most cells of either side, drawn at random; all if None.
     method, fold
         Names, for the table.
     """
@@ -97,75 +126,169 @@ def main(
     means = mean_expression(trained)
     control_mean = means.loc[CONTROL].to_numpy()
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
-    comparable = ~observed.obs_names.isin(predicted.names)
     over_one = metrics_of("perturbation", metrics, cells=predicted.has_cells)
     over_panel = metrics_of("panel", metrics, cells=predicted.has_cells)
     left_out = [name for name in metrics if name not in {*over_one, *over_panel}]
     if left_out:
         logging.info("no cells, but profiles: without %s", ", ".join(left_out))
+    loadings = None
+    if "mmd_pca" in over_one:
+        loadings = principal_components(trained, components, seed)
 
-    common: dict[str, dict[str, object]] = {}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in perturbations}
     numbers: dict[str, dict[str, int]] = {}
-    found: dict[str, dict[str, float]] = {}
-    predicted_means, observed_means = [], []
+    sides: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for name in perturbations:
-        left = np.flatnonzero((labels == name) & comparable)
-        if len(left) < 2:
-            raise InputError(
-                "fewer than two observed cells are left to compare with",
-                where=f"{test}, obs['perturbation']",
-                found=f"{name}: {len(left)} cells",
+        own, theirs = np.flatnonzero(labels == name), predicted.rows(name)
+        pairs = list(
+            pairs_of_sides(
+                name, observed.obs_names[own], predicted, theirs, cells, splits, max_cells, seed
             )
-        right = predicted.rows(name)
-        if max_cells is not None:
-            left = draw_rows(left, max_cells, seed, f"observed {name}")
-            right = draw_rows(right, max_cells, seed, f"predicted {name}")
-        predicted_cells, observed_cells = predicted.lognorm(right), lognorm(observed.X[left])
-        predicted_means.append(predicted_cells.mean(axis=0, dtype=np.float64))
-        observed_means.append(observed_cells.mean(axis=0, dtype=np.float64))
-        found[name] = {}
-        if over_one:
-            found[name] = score(
-                predicted_cells if predicted.has_cells else Profile(predicted_means[-1]),
-                observed_cells,
+        )
+        observed_cells, predicted_cells = lognorm(observed.X[own]), predicted.lognorm(theirs)
+        described = tests[name]
+        sides[name] = []
+        for left, right in pairs:
+            compared, prediction_of_it = observed_cells[left], predicted_cells[right]
+            mean = prediction_of_it.mean(axis=0, dtype=np.float64)
+            sides[name].append((mean, compared.mean(axis=0, dtype=np.float64)))
+            if not over_one:
+                continue
+            values_of_it = score(
+                prediction_of_it if predicted.has_cells else Profile(mean),
+                compared,
                 control_mean,
                 training_mean,
-                top_of(tests[name], top_genes),
+                top_of(described, top_genes),
                 over_one,
-                (tests[name]["p_adjusted"] < SIGNIFICANT).to_numpy(),
-                additive_mean(means, name),
+                differentially_expressed=(described["p_adjusted"] < SIGNIFICANT).to_numpy(),
+                additive_mean=additive_mean(means, name),
+                de_score=de_score(described),
+                components=loadings,
             )
+            for metric, value in values_of_it.items():
+                found[name].setdefault(metric, []).append(value)
+        left, right = pairs[0]
+        numbers[name] = {
+            "n_predicted": int(predicted.n_cells[theirs[right]].sum()),
+            "n_observed": len(left),
+        }
+    trained_names = means.index.drop(CONTROL)
+    for split in range(max(map(len, sides.values())) if over_panel else 0):
+        # a perturbation whose cells are not split stands as it is beside those that are
+        both = [sides[name][min(split, len(sides[name]) - 1)] for name in perturbations]
+        panel = Panel(
+            perturbations,
+            np.stack([own for own, _ in both]),
+            [*perturbations, *trained_names],
+            np.vstack([*(own for _, own in both), means.loc[trained_names]]),
+            control_mean,
+            training_mean,
+        )
+        for metric, column in score_panel(panel, over_panel).items():
+            for name, value in zip(perturbations, column, strict=True):
+                found[name].setdefault(metric, []).append(value)
+
+    rows = []
+    for name in perturbations:
         targets = targets_of(name)
-        common[name] = {
+        common = {
             "fold": fold,
             "method": method,
             "perturbation": name,
             "n_targets": len(targets),
             "singles_measured": sum(target in means.index for target in targets),
         }
-        n_predicted = int(predicted.n_cells[right].sum())
-        numbers[name] = {"n_predicted": n_predicted, "n_observed": len(left)}
-    trained_names = means.index.drop(CONTROL)
-    panel = Panel(
-        perturbations,
-        np.stack(predicted_means),
-        [*perturbations, *trained_names],
-        np.vstack([observed_means, means.loc[trained_names]]),
-        control_mean,
-        training_mean,
-    )
-    for metric, column in score_panel(panel, over_panel).items():
-        for name, value in zip(perturbations, column, strict=True):
-            found[name][metric] = value
-
-    rows = [
-        common[name] | {"metric": metric, "value": found[name][metric]} | numbers[name]
-        for name in perturbations
-        for metric in metrics
-        if metric in found[name]
-    ]
+        rows += [
+            common | {"metric": metric, "value": np.mean(found[name][metric])} | numbers[name]
+            for metric in metrics
+            if metric in found[name]
+        ]
     write_tsv(pd.DataFrame(rows), metrics_table)
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
+
+
+def pairs_of_sides(
+    name: str,
+    observed: pd.Index,
+    predicted: PredictedCells,
+    rows: Indices,
+    cells: str,
+    splits: int,
+    max_cells: int | None,
+    seed: int,
+) -> Iterator[tuple[Indices, Indices]]:
+    """Cells of one perturbation that are compared with each other, as indices into either side.
+
+    Parameters
+    ----------
+    name
+        The perturbation.
+    observed
+        Names of its observed cells.
+    predicted, rows
+        The prediction, and the rows of the perturbation.
+    cells, splits, max_cells, seed
+        As in :func:`main`.
+    """
+    everyone = np.arange(len(observed))
+    theirs = np.arange(len(rows))
+    shared = predicted.names[rows].isin(observed)
+    whole = not predicted.has_cells or (cells == "all" and not shared.any())
+    n_half = len(observed) // 2
+    if (len(observed) if whole and cells == "all" else n_half) < FEWEST:
+        raise InputError(
+            "too few observed cells to compare with; halves need two cells each",
+            where="test cells, obs['perturbation']",
+            found=f"{name}: {len(observed)} cells",
+            remedy="raise quality_control.min_cells_per_perturbation",
+        )
+    if whole and cells == "all":
+        yield (
+            limited(everyone, max_cells, seed, f"observed {name}"),
+            limited(theirs, max_cells, seed, f"predicted {name}"),
+        )
+        return
+    for split in range(splits):
+        left = draw_rows(everyone, n_half, seed, f"observed {name} {split}")
+        left = limited(left, max_cells, seed, f"observed half {name} {split}")
+        right = theirs
+        if predicted.has_cells:
+            others = theirs[~predicted.names[rows].isin(observed[left])]
+            most = n_half if cells == "equal" or shared.any() else None
+            right = limited(others, most, seed, f"predicted {name} {split}")
+            right = limited(right, max_cells, seed, f"predicted half {name} {split}")
+            if len(right) < FEWEST:
+                raise InputError(
+                    "fewer than two predicted cells are left, since they are observed ones",
+                    where="prediction, obs_names",
+                    found=f"{name}: {len(right)} cells",
+                    remedy="predict all held-out cells, or cells of one's own",
+                )
+        yield left, right
+
+
+def limited(rows: Indices, most: int | None, seed: int, label: str) -> Indices:
+    """All rows, or so many drawn at random."""
+    return rows if most is None or len(rows) <= most else draw_rows(rows, most, seed, label)
+
+
+def principal_components(trained: ad.AnnData, number: int, seed: int) -> NDArray[np.float64]:
+    """Loadings of the first principal components of log-normalised training cells, (d, k)."""
+    rows = np.arange(trained.n_obs)
+    if len(rows) > MOST_FOR_COMPONENTS:
+        rows = np.sort(
+            numpy_stream(seed, "components").choice(rows, MOST_FOR_COMPONENTS, replace=False)
+        )
+    values = lognorm(trained.X[rows]).astype(np.float64)
+    _, vectors = np.linalg.eigh(np.cov(values, rowvar=False))
+    return np.ascontiguousarray(vectors[:, ::-1][:, :number])
+
+
+def de_score(tests: pd.DataFrame) -> NDArray[np.float64]:
+    """z values of two-sided P values, without a sign; at most that of the smallest double."""
+    p = tests["p_value"].fillna(1.0).to_numpy(float)
+    return np.asarray(norm.isf(np.maximum(p, np.finfo(float).tiny) / 2))
 
 
 def additive_mean(means: pd.DataFrame, name: str) -> NDArray[np.float64] | None:

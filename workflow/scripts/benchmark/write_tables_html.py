@@ -19,6 +19,9 @@ from pipeline.html_tables import (
 from pipeline.looks import Looks, looks_of
 from pipeline.tables import read_tsv
 
+LEAST_SCORE = 0.5
+"""Bound discrimination score below which a metric is greyed out."""
+
 
 def summary_columns(looks: Looks) -> list[Column]:
     """Columns of the summary, a row per method."""
@@ -26,6 +29,8 @@ def summary_columns(looks: Looks) -> list[Column]:
         Column("method", "Method", lambda name: looks.flat_label(str(name)), True),
         Column("n", "n", count),
         Column("median", "Median", number),
+        Column("median_low", "95% low", number),
+        Column("median_high", "95% high", number),
         Column("q25", "25%", number),
         Column("q75", "75%", number),
         Column("mean", "Mean", number),
@@ -44,12 +49,44 @@ def win_rate_columns(looks: Looks, reference: str) -> list[Column]:
         Column("median_difference", "Median difference", number),
         Column("percent_reduction", "Reduction of median [%]", number),
         Column("p_value", "P", number),
+        Column("p_adjusted", "Adjusted P", number),
         Column("reason", "No P because", text, True),
     ]
 
 
-def of_metric(metric: Metric, columns: Sequence[Column], rows: pd.DataFrame, looks: Looks) -> str:
-    """One metric: its name, direction and unit, and its rows, methods in order of display."""
+def calibration_columns(looks: Looks) -> list[Column]:
+    """Columns of the calibration, a row per metric."""
+
+    def label(name: object) -> str:
+        return looks.flat_label(str(name))
+
+    return [
+        Column("metric", "Metric", lambda name: METRICS[str(name)].title, True),
+        Column("duplicate", "Duplicate", label, True),
+        Column("negative", "Negative control", label, True),
+        Column("n", "n", count),
+        Column("dynamic_range_fraction", "Dynamic range fraction", number),
+        Column("bound_discrimination_score", "Bound discrimination score", number),
+    ]
+
+
+def not_to_be_trusted(calibration: pd.DataFrame) -> dict[str, float]:
+    """Metrics whose duplicate loses to a negative control more often than not, with the score."""
+    least = calibration.groupby("metric")["bound_discrimination_score"].min()
+    return {str(name): float(value) for name, value in least.items() if value < LEAST_SCORE}
+
+
+def of_metric(
+    metric: Metric,
+    columns: Sequence[Column],
+    rows: pd.DataFrame,
+    looks: Looks,
+    score: float | None,
+) -> str:
+    """One metric: its name, direction and unit, and its rows, methods in order of display.
+
+    With a ``score``, which is below what makes a metric worth reading, it is grey.
+    """
     name = columns[0].field
     order = {label: position for position, label in enumerate(looks.in_order(rows[name]))}
     rows = rows.sort_values(name, key=lambda names: names.map(order)).reset_index(drop=True)
@@ -64,7 +101,13 @@ def of_metric(metric: Metric, columns: Sequence[Column], rows: pd.DataFrame, loo
         best=None if best is None else ("median", best),
         references=references.tolist(),
     )
-    return section(metric.title, f"{metric.direction} is better{unit}", content)
+    remark = f"{metric.direction} is better{unit}"
+    if score is not None:
+        remark += (
+            f"; not calibrated here: a duplicate of the observed cells beats a negative control in "
+            f"{percent(score)} of perturbations"
+        )
+    return section(metric.title, remark, content, grey=score is not None)
 
 
 def best_row(metric: Metric, rows: pd.DataFrame) -> int | None:
@@ -75,10 +118,12 @@ def best_row(metric: Metric, rows: pd.DataFrame) -> int | None:
     return int(medians.idxmin() if metric.direction == "lower" else medians.idxmax())
 
 
-def by_metric(columns: Sequence[Column], rows: pd.DataFrame, looks: Looks) -> list[str]:
+def by_metric(
+    columns: Sequence[Column], rows: pd.DataFrame, looks: Looks, doubtful: Mapping[str, float]
+) -> list[str]:
     """Parts of a page, metrics in the order of the registry."""
     return [
-        of_metric(METRICS[name], columns, rows[rows["metric"] == name], looks)
+        of_metric(METRICS[name], columns, rows[rows["metric"] == name], looks, doubtful.get(name))
         for name in METRICS
         if name in set(rows["metric"])
     ]
@@ -88,6 +133,7 @@ def main(
     *,
     summary: str,
     win_rates: str,
+    calibration: str,
     summary_page: str,
     win_rates_page: str,
     looks: Mapping[str, Mapping[str, str]],
@@ -97,8 +143,8 @@ def main(
 
     Parameters
     ----------
-    summary, win_rates
-        TSV of the summary per method and of the comparisons.
+    summary, win_rates, calibration
+        TSV of the summary per method, of the comparisons, and of the calibration of metrics.
     summary_page, win_rates_page
         HTML pages to write.
     looks
@@ -110,13 +156,28 @@ def main(
     summaries, comparisons = (read_tsv(path, dtype=names) for path in (summary, win_rates))
     shown = looks_of(looks)
     label = shown.flat_label(reference)
+    calibrated = read_tsv(calibration)
+    doubtful = not_to_be_trusted(calibrated)
+    parts = by_metric(summary_columns(shown), summaries, shown, doubtful)
+    if len(calibrated):
+        parts.append(
+            section(
+                "Calibration of the metrics",
+                "how well they tell a duplicate of the observed cells from a negative control on "
+                "these data",
+                table(calibration_columns(shown), calibrated),
+            )
+        )
     write_page(
         page(
             "Summary per method",
             "Median, quartiles and mean over the n held-out perturbations of all folds. The best "
-            "median of each metric is bold; the noise ceiling, one half of the observed cells "
-            "against the other, is a reference and no method. Click a heading to sort.",
-            by_metric(summary_columns(shown), summaries, shown),
+            "median of each metric is bold, with its 95% bootstrap interval over perturbations; "
+            "the noise ceiling, one half of the observed cells against the other, and the "
+            "interpolated duplicate are references and no methods. Metrics in grey tell duplicates "
+            "of the observed cells from negative controls no better than chance. Click a heading "
+            "to sort.",
+            parts,
         ),
         summary_page,
     )
@@ -125,9 +186,9 @@ def main(
             f"{label} against every other method",
             f"Paired on the n held-out perturbations of all folds. The difference is {label} minus "
             "the other method; P is that of a one-sided Wilcoxon signed-rank test that "
-            f"{label} is better, not adjusted for the number of comparisons. "
+            f"{label} is better, adjusted for the number of methods within each metric (Holm). "
             "Click a heading to sort.",
-            by_metric(win_rate_columns(shown, reference), comparisons, shown),
+            by_metric(win_rate_columns(shown, reference), comparisons, shown, doubtful),
         ),
         win_rates_page,
     )

@@ -45,6 +45,10 @@ class Comparison:
     additive_mean
         Mean expression of control with the changes under each target alone added, (d,); None where
         one of them was not measured, and for a single target.
+    de_score
+        How clearly each gene is differentially expressed, a z value, (d,); for weighted metrics.
+    components
+        Loadings of principal components, (d, k); for ``mmd_pca``.
 
     Raises
     ------
@@ -60,6 +64,8 @@ class Comparison:
     top_genes: NDArray[np.int64]
     differentially_expressed: NDArray[np.bool_] | None = None
     additive_mean: Array | None = None
+    de_score: Array | None = None
+    components: Array | None = None
 
     def __post_init__(self) -> None:
         observed = _cells(self.observed, "observed cells")
@@ -85,8 +91,12 @@ class Comparison:
                     found=f"type {truth.dtype}, shape {truth.shape}, {genes} genes",
                 )
             checked["differentially_expressed"] = truth
-        if self.additive_mean is not None:
-            checked["additive_mean"] = _finite(self.additive_mean, "additive mean", (genes,))
+        for field in ("additive_mean", "de_score"):
+            if getattr(self, field) is not None:
+                checked[field] = _finite(getattr(self, field), field.replace("_", " "), (genes,))
+        if self.components is not None:
+            loadings = np.asarray(self.components, np.float64)
+            checked["components"] = _finite(loadings, "components", (genes, loadings.shape[-1]))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

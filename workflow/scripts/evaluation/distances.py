@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 Array = NDArray[np.float64]
 
@@ -93,7 +92,14 @@ def energy_distance(predicted: Array, observed: Array) -> float:
 
 
 def wasserstein1(predicted: Array, observed: Array) -> float:
-    """Mean over genes of the one-dimensional Wasserstein-1 distance, (n, d) against (m, d)."""
-    return float(
-        np.mean([wasserstein_distance(x, y) for x, y in zip(predicted.T, observed.T, strict=True)])
-    )
+    """Mean over genes of the one-dimensional Wasserstein-1 distance, (n, d) against (m, d).
+
+    The area between the quantile functions, which are steps: between ``i / n`` and ``j / m`` both
+    are constant, for all genes alike.
+    """
+    n, m = len(predicted), len(observed)
+    steps = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # in units of 1 / (n m)
+    widths = np.diff(steps, prepend=0) / (n * m)
+    x = np.sort(predicted, axis=0)[(steps - 1) // m]
+    y = np.sort(observed, axis=0)[(steps - 1) // n]
+    return float((widths @ np.abs(x - y)).mean())

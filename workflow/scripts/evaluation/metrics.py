@@ -68,6 +68,77 @@ def wasserstein1_all(c: Comparison) -> float:
     return wasserstein1(c.predicted_cells, c.observed)
 
 
+def mmd_pca(c: Comparison) -> float:
+    if c.components is None:
+        raise _missing("mmd_pca", "principal components")
+    return maximum_mean_discrepancy(c.predicted_cells @ c.components, c.observed @ c.components)
+
+
+def sd_error_top_de(c: Comparison) -> float:
+    predicted, observed = (cells.std(axis=0, ddof=1) for cells in c.top_cells)
+    return float(np.abs(predicted - observed).mean())
+
+
+def zero_error_top_de(c: Comparison) -> float:
+    predicted, observed = ((cells == 0).mean(axis=0) for cells in c.top_cells)
+    return float(np.abs(predicted - observed).mean())
+
+
+def correlation_error_top_de(c: Comparison) -> float:
+    """A gene that does not vary on one side is taken to correlate with no other there."""
+    if len(c.top_genes) < 2:
+        return float("nan")
+    upper = np.triu_indices(len(c.top_genes), k=1)
+    predicted, observed = (_correlations(cells)[upper] for cells in c.top_cells)
+    return float(np.abs(predicted - observed).mean())
+
+
+def _correlations(cells: Array) -> Array:
+    centred = cells - cells.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    unit = np.divide(centred, length, out=np.zeros_like(centred), where=length > ROUNDING)
+    return np.asarray(unit.T @ unit)
+
+
+def weighted_mse(c: Comparison) -> float:
+    weights = _weights(c)
+    return float(weights @ (c.predicted_mean - c.observed_mean) ** 2)
+
+
+def weighted_r2_delta(c: Comparison) -> float:
+    """NaN where the observed change is the same for all genes that count."""
+    weights = _weights(c)
+    observed = c.observed_mean - c.training_mean
+    spread = weights @ (observed - weights @ observed) ** 2
+    return float(1 - weighted_mse(c) / spread) if spread > ROUNDING**2 else float("nan")
+
+
+def _weights(c: Comparison) -> Array:
+    """``minmax(|DE score|)^2`` (Miller et al. 2025), summing to 1; all equal if the scores are."""
+    if c.de_score is None:
+        raise _missing("weighted metrics", "scores of differential expression")
+    score = np.abs(c.de_score)
+    weights = (score - score.min()) ** 2
+    total = weights.sum()
+    return np.asarray(weights / total if total > 0 else np.full(len(score), 1 / len(score)))
+
+
+def sign_accuracy(c: Comparison) -> float:
+    called, _ = _calling(c)
+    if not called.any():
+        return float("nan")
+    predicted, observed = (
+        np.sign(mean - c.control_mean)[called] for mean in (c.predicted_mean, c.observed_mean)
+    )
+    return float((predicted == observed).mean())
+
+
+def _missing(name: str, what: str) -> InputError:
+    return InputError(
+        f"{name} cannot be computed", where=what, remedy="give them, or leave these metrics out"
+    )
+
+
 def de_auroc(c: Comparison) -> float:
     return auroc(*_calling(c))
 
@@ -151,8 +222,7 @@ def score(
     training_mean: ArrayLike,
     top_genes: ArrayLike,
     metrics: Sequence[str],
-    differentially_expressed: ArrayLike | None = None,
-    additive_mean: ArrayLike | None = None,
+    **more: ArrayLike | None,
 ) -> dict[str, float]:
     """Compute metrics over one perturbation by name, between prediction and observed cells.
 
@@ -160,7 +230,7 @@ def score(
     ----------
     predicted_lognorm, observed_lognorm
         Cells, (n, d) and (m, d), log-normalised; or a :class:`Profile` of the predicted ones.
-    control_mean, training_mean, top_genes, differentially_expressed, additive_mean
+    control_mean, training_mean, top_genes, more
         As in :class:`Comparison`.
     metrics
         Names of metrics over one perturbation, see :func:`evaluation.registry.metrics_of`.
@@ -186,8 +256,7 @@ def score(
         np.asarray(control_mean),
         np.asarray(training_mean),
         np.asarray(top_genes),
-        None if differentially_expressed is None else np.asarray(differentially_expressed),
-        None if additive_mean is None else np.asarray(additive_mean),
+        **{name: None if own is None else np.asarray(own) for name, own in more.items()},
     )
     return {name: float(function_of(name)(comparison)) for name in metrics}
 

@@ -46,6 +46,11 @@ class Metric:
     scope: Scope = "perturbation"
     needs_cells: bool = False
 
+    @property
+    def perfect(self) -> float:
+        """Value of a perfect prediction: 0 of errors and distances, 1 of the others."""
+        return 0.0 if self.direction == "lower" else 1.0
+
 
 _EXPRESSION = "log1p(counts per 10,000)"
 _PAPER = "Lorch et al. 2026"
@@ -53,6 +58,7 @@ _ENERGY = "Szekely and Rizzo 2013"
 _WASSERSTEIN = "mean over genes of the one-dimensional Wasserstein-1 distance"
 _CALLING = "absolute predicted change as score, BH-adjusted P < 0.05 as truth"
 _ADDITIVE = "what a combination does beyond the sum of its targets' effects, ab - a - b"
+_WEIGHTED = "Miller et al. 2025; weights are squared, scaled scores of differential expression"
 _RANK = "Wu et al. 2024 (PerturBench), Roohani et al. 2025 (cell-eval)"
 
 METRICS: dict[str, Metric] = {
@@ -133,6 +139,59 @@ METRICS: dict[str, Metric] = {
             _EXPRESSION,
             _WASSERSTEIN,
             needs_cells=True,
+        ),
+        Metric(
+            "mmd_pca",
+            "MMD (principal components)",
+            "lower",
+            "none",
+            f"{_PAPER}, Eq. 20, on principal components of training cells",
+            needs_cells=True,
+        ),
+        Metric(
+            "sd_error_top_de",
+            "Error of standard deviations (top DE genes)",
+            "lower",
+            _EXPRESSION,
+            "mean absolute difference of the standard deviations of genes",
+            needs_cells=True,
+        ),
+        Metric(
+            "zero_error_top_de",
+            "Error of fractions of zeros (top DE genes)",
+            "lower",
+            "none",
+            "mean absolute difference of the shares of cells without a count",
+            needs_cells=True,
+        ),
+        Metric(
+            "correlation_error_top_de",
+            "Error of correlations (top DE genes)",
+            "lower",
+            "none",
+            "mean absolute difference of Pearson correlations between genes over cells",
+            needs_cells=True,
+        ),
+        Metric(
+            "weighted_mse",
+            "Weighted MSE of means",
+            "lower",
+            "log1p(counts per 10,000) squared",
+            _WEIGHTED,
+        ),
+        Metric(
+            "weighted_r2_delta",
+            "Weighted R2 of changes from the training mean",
+            "higher",
+            "none",
+            _WEIGHTED,
+        ),
+        Metric(
+            "sign_accuracy",
+            "Accuracy of signs of DE genes",
+            "higher",
+            "none",
+            "share of genes with BH-adjusted P < 0.05 that are predicted to change as they do",
         ),
         Metric("de_auroc", "AUROC of calling DE genes", "higher", "none", _CALLING),
         Metric("de_ap", "Average precision of calling DE genes", "higher", "none", _CALLING),

@@ -30,6 +30,7 @@ h1 { font-size: 18px; margin: 0 0 4px; }
 p { margin: 0 0 14px; max-width: 60em; color: #555; }
 main { display: flex; flex-wrap: wrap; gap: 30px 44px; align-items: flex-start; }
 section { max-width: 100%; }
+section.grey { opacity: 0.55; }
 h2 { font-size: 14px; margin: 0; }
 small { display: block; color: #6e6e6e; margin-bottom: 6px; }
 div.dt-container { width: fit-content; max-width: 100%; font-size: 12px; color: #555; }
@@ -228,10 +229,11 @@ def sort_key(value: object) -> str:
     return f"{float(str(value)):.9g}".replace("inf", "Infinity")
 
 
-def section(title: str, note: str, content: str) -> str:
-    """A part of a page: heading, a note in small print, and a table."""
+def section(title: str, note: str, content: str, *, grey: bool = False) -> str:
+    """A part of a page: heading, a note in small print, and a table; pale if ``grey``."""
+    attribute = ' class="grey"' if grey else ""
     return (
-        f"<section>\n<h2>{html.escape(title)}</h2>\n<small>{html.escape(note)}</small>\n"
+        f"<section{attribute}>\n<h2>{html.escape(title)}</h2>\n<small>{html.escape(note)}</small>\n"
         f"{content}\n</section>"
     )
 

@@ -29,8 +29,11 @@ FOLD_FILES = {
 }
 """Arguments that are files of the fold, in its folder ``data``, made of training cells alone."""
 
-HELD_OUT_FILES = {"test": "test.h5ad"}
-"""The held-out cells, which references alone may see."""
+HELD_OUT_FILES = {
+    "test": "test.h5ad",
+    "test_differential_expression": "test_differential_expression.tsv",
+}
+"""The held-out cells and their tests, which references alone may see."""
 
 RUN_VALUES = {
     "n_cells",

@@ -266,6 +266,11 @@ class Plan:
             return str(self._fit("interactions.versus", self.config.interactions.versus))
         return "salt" if "salt" in self._others else [self.reference, *self._others][-1]
 
+    def named(self, *methods: str) -> list[str]:
+        """Those of some fits that run, in the order given."""
+        there = {str(fit) for fit in self.benchmark}
+        return [name for name in methods if name in there]
+
     @property
     def interaction_metric(self) -> str:
         """Metric by which they are compared."""

@@ -31,6 +31,10 @@ class Evaluation(Section):
                 "energy_distance_top_de",
                 "wasserstein1_top_de",
                 "wasserstein1_all",
+                "mmd_pca",
+                "weighted_mse",
+                "weighted_r2_delta",
+                "correlation_error_top_de",
                 "nonadditivity_pearson",
                 "nonadditivity_ap",
                 "discrimination_l2",
@@ -60,6 +64,35 @@ class Evaluation(Section):
         source=f"{METHODS} (20)",
         unit="genes",
         ge=1,
+    )
+    components: int = key(
+        20,
+        "Principal components of training cells on which `mmd_pca` compares.",
+        source="Miller et al. 2025 (20 to 50)",
+        unit="components",
+        ge=1,
+    )
+    cells: Literal["equal", "all"] = key(
+        "equal",
+        "Which cells are compared: `equal`, a half of the observed cells with as many predicted "
+        "ones as there are in the other half, so that methods and the noise ceiling face the same "
+        "cells in the same number; `all`, every predicted with every observed cell, as published, "
+        "to which the noise ceiling cannot be compared.",
+        source=f"{PIPELINE}; all in {METHODS}",
+    )
+    splits: int = key(
+        4,
+        "Random halves over which `equal` averages; the noise ceiling needs them with `all` too.",
+        source=PIPELINE,
+        unit="splits",
+        ge=1,
+    )
+    bootstrap: int = key(
+        2000,
+        "Draws of perturbations for the 95% intervals of medians.",
+        source=PIPELINE,
+        unit="draws",
+        ge=100,
     )
     max_cells: int | None = key(
         None,

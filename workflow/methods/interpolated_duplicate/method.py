@@ -1,0 +1,14 @@
+"""The interpolated duplicate: held-out cells, drawn to the mean of training perturbations."""
+
+from pipeline.methods import Method
+
+METHOD = Method(
+    label="Interpolated\nduplicate",
+    description="The held-out cells drawn towards the mean of training perturbations by the share "
+    "of differentially expressed genes, compared with the other half; no method (Miller et al. "
+    "2025).",
+    colour="#6E6E6E",
+    position=95,
+    kind="reference",
+    default=True,
+)
