@@ -10,7 +10,12 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-from benchmark import aggregate_metrics, compute_metrics
+from benchmark import (
+    aggregate_interactions,
+    aggregate_metrics,
+    compute_metrics,
+    measure_interactions,
+)
 from effects import (
     assemble_held_out_effects,
     choose_held_out_causes,
@@ -35,6 +40,7 @@ from methods.lcd import check_fits, fit_drift, fit_prior
 from methods.lcd import predict as predict_lcd
 from methods.salt import predict as predict_salt
 from pipeline.config.config import Clipr, load_config
+from pipeline.config.interactions import Thresholds
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
@@ -261,6 +267,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         negatives=["control"],
         bootstrap=100,
         seed=1,
+    )
+    interactions = at("interactions.tsv", fold)
+    measure_interactions.main(
+        train=train,
+        test=test,
+        test_perturbations=names,
+        predictions=[at("prediction.h5ad", fold / "salt" / "default")],
+        interactions=interactions,
+        methods=["salt"],
+        values=[None],
+        fold="1",
+        min_count=0.0,
+        scale="none",
+    )
+    written = ("observed", "predicted", "thresholds", "by_type", "confusion")
+    aggregate_interactions.main(
+        tables=[interactions],
+        metrics=at("benchmark/metrics.tsv"),
+        **{name: at(f"interactions/{name}.tsv") for name in written},
+        published=Thresholds().model_dump(),
+        metric="mmd_top_de",
+        reference="lcd",
+        versus="salt",
     )
     choose_settings.main(
         metrics_tables=tables[:1],
