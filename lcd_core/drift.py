@@ -81,7 +81,12 @@ class Drift(nn.Module):
     def condition_features(self, membership: Tensor) -> tuple[Tensor, Tensor]:
         """What conditions (q, targets) add to the hidden layers: two tensors (q, hidden)."""
         embedding = membership.to(self.embedding) @ self.embedding
-        return self.embed_first(embedding), self.embed_second(embedding)
+        first, second = self.embed_first(embedding), self.embed_second(embedding)
+        if self.settings.embedding_layers == "first":
+            return first, torch.zeros_like(second)
+        if self.settings.embedding_layers == "second":
+            return torch.zeros_like(first), second
+        return first, second
 
     def level_features(self) -> Tensor:
         """What each noise level adds to the first hidden layer, shape (levels, hidden)."""

@@ -14,12 +14,11 @@ from lcd_core.checkpoints import Checkpoints
 from lcd_core.conditions import CONTROL, multi_hot, targets_of
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
-from lcd_core.measurement import rate_scale
 from lcd_core.model import LCD
-from lcd_core.prior import ImplicitPriors, fit_priors
+from lcd_core.prior import ImplicitPriors, fit_priors, scale_of
 from lcd_core.score_matching import fit_drift
 from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
-from lcd_core.states import StateTransform
+from lcd_core.states import EXPRESSION, StateTransform
 from lcd_core.streams import stream
 from lcd_core.training import TrainingLog
 
@@ -68,6 +67,13 @@ def fit(
         If a loss stops being finite.
     """
     settings = settings or LCDSettings()
+    if settings.states.transform == EXPRESSION:
+        raise InputError(
+            "counts are fitted with a measurement model, which this transform has not",
+            where="states.transform",
+            found=EXPRESSION,
+            remedy="choose another transform, or call fit_to_expression",
+        )
     tensors = {name: _counts(name, values) for name, values in counts.items()}
     if CONTROL not in tensors:
         raise InputError(
@@ -76,7 +82,7 @@ def fit(
             remedy=f'name the cells without a perturbation "{CONTROL}"',
         )
     sets = {name: (targets or {}).get(name, targets_of(name)) for name in tensors}
-    eta = rate_scale(tensors[CONTROL].numpy())
+    eta = scale_of(tensors[CONTROL].numpy(), settings.prior)
     priors, _ = fit_priors(tensors, list(genes), eta, settings.prior, seed=seed, device=device)
     model, _ = fit_diffusion(
         priors, sets, settings.states, settings.drift, seed=seed, device=device
@@ -132,6 +138,50 @@ def fit_diffusion(
         drift,
         eta=priors.eta,
         pi=priors.pi,
+        seed=seed,
+        device=device,
+        checkpoints=checkpoints,
+    )
+
+
+def fit_to_expression(
+    expression: Mapping[str, Tensor],
+    genes: Sequence[str],
+    target_sets: Mapping[str, Sequence[str]],
+    states: StateSettings,
+    drift: DriftSettings,
+    *,
+    further_targets: Sequence[str] = (),
+    seed: int,
+    device: str | torch.device = "cpu",
+    checkpoints: Checkpoints | None = None,
+) -> tuple[LCD, TrainingLog]:
+    """Learn the drift of observed expression: an ablation without priors and measurement model.
+
+    Parameters
+    ----------
+    expression
+        Condition -> log-normalised expression of its cells, (n, d), float32. Cells are drawn with
+        replacement, as many as states would be.
+    genes
+        Names of the d genes.
+    target_sets, states, drift, further_targets, seed, device, checkpoints
+        As in :func:`fit_diffusion`; the transform of the states is ``expression``.
+    """
+    drawn = []
+    for name, cells in expression.items():
+        rows = torch.randint(len(cells), (drift.samples,), generator=stream(seed, "states", name))
+        drawn.append(cells[rows])
+    sets = [tuple(target_sets[name]) for name in expression]
+    return fit_to_states(
+        torch.stack(drawn),
+        sets,
+        genes,
+        sorted({target for own in sets for target in own}.union(further_targets)),
+        states,
+        drift,
+        eta=torch.ones(len(genes)),
+        pi=torch.zeros(len(genes)),
         seed=seed,
         device=device,
         checkpoints=checkpoints,

@@ -14,7 +14,7 @@ from lcd_core.files import load_tensors, save_tensors
 from lcd_core.measurement import sample_counts
 from lcd_core.sampling import sample_states
 from lcd_core.settings import PRESETS, DriftSettings, SamplerSettings, StateSettings
-from lcd_core.states import StateTransform
+from lcd_core.states import EXPRESSION, StateTransform
 from lcd_core.streams import stream
 
 KIND = "fitted model"
@@ -55,6 +55,11 @@ class LCD:
         self.drift, self.transform, self.pi = drift, transform, pi
         self.trained_targets = list(targets if trained_targets is None else trained_targets)
         self.seed = seed
+
+    @property
+    def has_measurement(self) -> bool:
+        """Whether it generates counts; false of the ablation, which models expression."""
+        return self.transform.settings.transform != EXPRESSION
 
     def impute_untrained_targets(self) -> None:
         """Give targets never seen in training the mean of the learned embeddings."""
@@ -104,7 +109,7 @@ class LCD:
         Returns
         -------
         Tensor
-            int32 counts, shape (n, d).
+            int32 counts, shape (n, d); of a model without measurement, see :meth:`measure`.
 
         Raises
         ------
@@ -124,7 +129,12 @@ class LCD:
         return self.measure(states.repeat_interleave(draws, dim=0)[:n], seed=seed)
 
     def measure(self, states: Tensor, *, seed: int) -> Tensor:
-        """Draw counts of one cell per standardised state (n, d); int32, shape (n, d)."""
+        """Draw counts of one cell per standardised state (n, d); int32, shape (n, d).
+
+        Of a model without measurement, log-normalised expression, float32.
+        """
+        if not self.has_measurement:
+            return self.transform.expression(states)
         generator = stream(seed, "measurement", device=states.device)
         return sample_counts(self.transform.rate(states), self.pi.to(states.device), generator)
 

@@ -17,7 +17,14 @@ from torch import Tensor
 from lcd_core.checkpoints import Checkpoints, digest
 from lcd_core.errors import InputError
 from lcd_core.files import load_tensors, save_tensors
-from lcd_core.measurement import CountFeatures, log_evidence, log_likelihood, rates, sample_counts
+from lcd_core.measurement import (
+    CountFeatures,
+    log_evidence,
+    log_likelihood,
+    rate_scale,
+    rates,
+    sample_counts,
+)
 from lcd_core.settings import PriorSettings
 from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
@@ -266,7 +273,9 @@ class PriorTraining:
         )
         states = self.layout.generate(phi, noise)  # (k, M, d)
         logp = log_likelihood(states, logits, self.eta, features, constant)  # (k, B, M)
-        loss = -(tempered_evidence(logp, 1.0) + tempered_evidence(logp, settings.temperature))
+        loss = -tempered_evidence(logp, 1.0)
+        if settings.tempered_evidence:
+            loss = loss - tempered_evidence(logp, settings.temperature)
         grad_phi, grad_logits = torch.autograd.grad(loss, [phi, logits])
         norm = torch.sqrt(grad_phi.square().sum() + grad_logits.square().sum())
         shrink = torch.clamp(settings.gradient_clip / (norm + 1e-12), max=1.0)
@@ -389,6 +398,12 @@ def fit_priors(
     training = PriorTraining(counts, genes, eta, settings, seed=seed, device=device)
     log = train(training, checkpoints)
     return training.priors(), log
+
+
+def scale_of(control_counts: Any, settings: PriorSettings) -> Tensor:
+    """Rate scale of the genes, (d,), from counts of control cells (n, d); 1 if it is left out."""
+    scale = rate_scale(control_counts)
+    return scale if settings.gene_scaling else torch.ones_like(scale)
 
 
 def tempered_evidence(logp: Tensor, temperature: float) -> Tensor:

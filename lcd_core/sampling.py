@@ -16,7 +16,8 @@ def sample_states(
     """Draw one standardised state per row of ``membership``.
 
     From the largest noise level to the smallest, ``steps_per_level`` times
-    ``x <- x + s f(x; alpha) + sqrt(2 s) xi`` with ``s = step_size * alpha^2``.
+    ``x <- x + s f(x; alpha) + sqrt(2 s) xi`` with ``s = step_size * alpha^2``. Without annealing
+    as many steps at the smallest.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def sample_states(
         first, second = drift.condition_features(membership.to(device))
         level_features = drift.level_features()
         x = torch.randn(len(membership), genes, generator=generator, device=device, dtype=dtype)
-        for level in reversed(range(len(drift.alphas))):
+        levels = range(len(drift.alphas)) if settings.annealing else [0] * len(drift.alphas)
+        for level in reversed(levels):
             alpha = drift.alphas[level].to(dtype)
             noise_scale = alpha * (2.0 * settings.step_size) ** 0.5
             for _ in range(settings.steps_per_level):

@@ -203,6 +203,17 @@ class PriorSettings(Settings):
         source=f"{METHODS} (20)",
         ge=1,
     )
+    tempered_evidence: bool = setting(
+        True,
+        "Whether the tempered evidence is maximised beside the evidence itself; `false` is an "
+        "ablation.",
+        source=f"{METHODS} (true)",
+    )
+    gene_scaling: bool = setting(
+        True,
+        "Whether rates have the scale of their gene's counts, eta; `false`, all 1, is an ablation.",
+        source=f"{METHODS} (true)",
+    )
     gradient_clip: float = setting(
         1.0, "Largest global norm of a gradient.", source=f"{METHODS} (1)", gt=0
     )
@@ -239,9 +250,10 @@ class StateSettings(Settings):
         "identity",
         "`identity`: the states themselves (published, and needed for causal effects); "
         "`log_rate`: log(rate + pseudocount), which shortens the meaningless tails of genes with "
-        "few counts.",
+        "few counts; `expression`: no states at all but the observed cells' log-normalised "
+        "expression, an ablation without priors and measurement model.",
         source=f"{METHODS} (identity)",
-        choices=("identity", "log_rate"),
+        choices=("identity", "log_rate", "expression"),
     )
     pseudocount: float = setting(
         0.1, "Added to the rate inside the logarithm.", source=PIPELINE, unit="counts", gt=0
@@ -293,6 +305,13 @@ class DriftSettings(Settings):
         source=f"{METHODS} (1,024)",
         unit="dimensions",
         ge=1,
+    )
+    embedding_layers: str = setting(
+        "both",
+        "Hidden layers to which the embeddings are added; `first` and `second` alone are "
+        "ablations.",
+        source="Lorch et al. 2026, Eq. 14 (both)",
+        choices=("both", "first", "second"),
     )
     time_dimensions: int = setting(
         64,
@@ -416,6 +435,12 @@ class SamplerSettings(Settings):
         source=PIPELINE,
         unit="steps",
         ge=1,
+    )
+    annealing: bool = setting(
+        True,
+        "Whether the noise levels are gone through from the largest to the smallest; `false`, as "
+        "many steps at the smallest, is an ablation.",
+        source=f"{METHODS} (true)",
     )
     draws_per_state: int = setting(
         1,

@@ -12,6 +12,9 @@ from lcd_core.measurement import log_softplus, rates
 from lcd_core.settings import StateSettings
 from lcd_core.units import LinearUnits
 
+EXPRESSION = "expression"
+"""Transform of a model of log-normalised expression, which has no measurement."""
+
 
 @dataclass(frozen=True)
 class StateTransform:
@@ -106,12 +109,21 @@ class StateTransform:
         return self.rate_of(self._unscaled(s))
 
     def rate_of(self, u: Tensor) -> Tensor:
-        """Poisson rates of ``u`` (..., d), the coordinates before centring and scaling."""
+        """Poisson rates of ``u`` (..., d), the coordinates before centring and scaling.
+
+        Of log-normalised expression, counts per 10,000.
+        """
+        if self.settings.transform == EXPRESSION:
+            return torch.expm1(u.clamp(min=0.0))
         if self._is_identity:
             return rates(u, self.eta)
         return (torch.exp(torch.minimum(u, self.ceiling)) - self.settings.pseudocount).clamp(
             min=0.0
         )
+
+    def expression(self, s: Tensor) -> Tensor:
+        """Log-normalised expression of model coordinates ``s`` (..., d); never negative."""
+        return self._unscaled(s).clamp(min=0.0)
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "StateTransform":
         """The same map on another device or in another dtype."""
@@ -121,7 +133,7 @@ class StateTransform:
 
     @property
     def _is_identity(self) -> bool:
-        return self.settings.transform == "identity"
+        return self.settings.transform in ("identity", EXPRESSION)
 
     def _log_rate(self, x: Tensor) -> Tensor:
         # logaddexp keeps the pseudocount exact where the rate vanishes

@@ -204,7 +204,8 @@ class TestAgreementWithTheMethod:
         assert set(choices("methods.lcd.drift", "parameterization")) == {"plain", "linear_pull"}
         assert set(choices("methods.lcd.drift", "conditions_per_batch")) == {"single", "mixed"}
         assert set(choices("methods.lcd.drift", "levels_per_batch")) == {"single", "mixed"}
-        assert set(choices("methods.lcd.states", "transform")) == {"identity", "log_rate"}
+        transforms = {"identity", "log_rate", "expression"}
+        assert set(choices("methods.lcd.states", "transform")) == transforms
         assert choices("evaluation", "metrics") == list(METRICS)
 
     def test_linear_systems(self) -> None:

@@ -346,7 +346,7 @@ def test_written_cells_come_back(tmp_path):
     genes = [f"G{i}" for i in range(7)]
     with prediction_writer(path, genes, keep="cells") as writer:
         for name, counts in blocks.items():
-            writer.add_counts(name, counts)
+            writer.add_generated(name, counts)
     cells = ad.read_h5ad(path)
     assert cells.X.format == "csr"
     assert cells.X.dtype == np.int32

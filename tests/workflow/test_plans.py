@@ -44,6 +44,16 @@ def test_the_genome_wide_screen_is_planned_from_its_downloads(new_project) -> No
     assert {"simulate_screen", "make_folds", "score_recovery", "lcd_predict"}.isdisjoint(rules)
 
 
+def test_ablations_share_the_fits_that_they_do_not_change(new_project) -> None:
+    project = new_project(None)
+    jobs = project.plan("all", "--configfile", "config/ablations.yaml")
+    rules = [job.rule for job in jobs]
+    # per fold: priors with and without each of two parts; a drift for each prior, and four more
+    assert rules.count("lcd_fit_prior") == 2 * 3
+    assert rules.count("lcd_fit_drift") == 2 * 6
+    assert rules.count("lcd_predict") == 2 * 7
+
+
 @pytest.mark.parametrize(("name", "fits"), [("norman_extract", 3), ("papalexi_extract", 6)])
 def test_a_real_extract_is_planned_from_its_files(new_project, name, fits) -> None:
     project = new_project(None)

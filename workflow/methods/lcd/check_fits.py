@@ -85,11 +85,14 @@ def main(
         job_seed = derive_seed(seed, perturbation=q)
         generator = stream(job_seed, "prior")
         s = transform.forward(priors.sample_states(q, check_cells, generator))
-        prior_states.append(s)
         from_prior = priors.sample_counts(q, check_cells, generator).numpy()
+        if not fitted.has_measurement:  # what the prior would be in coordinates of expression
+            s = transform.forward(torch.from_numpy(lognorm(from_prior)))
+        prior_states.append(s)
         s = fitted.sample_states(targets_of(q), check_cells, seed=job_seed, sampler=annealing)
         drift_states.append(s.cpu())
-        from_drift = fitted.measure(s, seed=job_seed).cpu().numpy()
+        measured = fitted.measure(s, seed=job_seed).cpu().numpy()
+        from_drift = lognorm(measured) if fitted.has_measurement else measured
         checks.append(genes_of(q, screen.var_names, observed, from_prior))
         if q == CONTROL:
             continue
@@ -98,7 +101,7 @@ def main(
         top = screen.var_names.get_indexer(tests.loc[tests["perturbation"] == q, "gene"])
         pairs = {
             "prior": (lognorm(from_prior), expression[q]),
-            "lcd": (lognorm(from_drift), expression[q]),
+            "lcd": (from_drift, expression[q]),
             "control": (expression[CONTROL], expression[q]),
             "halves": (expression[q][order[:half]], expression[q][order[half:]]),
         }

@@ -2,8 +2,7 @@
 
 import torch
 
-from lcd_core.measurement import rate_scale
-from lcd_core.prior import fit_priors
+from lcd_core.prior import fit_priors, scale_of
 from lcd_core.settings import PriorSettings
 from pipeline.checkpoints import checkpoints
 from pipeline.devices import choose_device
@@ -41,13 +40,14 @@ def main(
     """
     screen = read_screen(train)
     counts = {q: torch.from_numpy(y) for q, y in counts_by_condition(screen).items()}
-    eta = rate_scale(counts[CONTROL].numpy())
+    chosen = PriorSettings(**read_settings(settings)["prior"])
+    eta = scale_of(counts[CONTROL].numpy(), chosen)
     with checkpoints(checkpoint, checkpoint_interval, code) as own:
         priors, log = fit_priors(
             counts,
             list(screen.var_names),
             eta,
-            PriorSettings(**read_settings(settings)["prior"]),
+            chosen,
             seed=seed,
             device=choose_device(device),
             checkpoints=own,

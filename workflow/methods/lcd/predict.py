@@ -3,7 +3,7 @@
 from lcd_core.model import LCD
 from methods.lcd.sampling import sampler_of
 from pipeline.devices import choose_device
-from pipeline.predictions import prediction_writer, read_test_perturbations
+from pipeline.predictions import Values, prediction_writer, read_test_perturbations
 from pipeline.screen import targets_of
 from pipeline.seeds import derive_seed
 
@@ -23,11 +23,12 @@ def main(
     cells do not depend on which others are predicted."""
     fitted = LCD.load(model, choose_device(device))
     sampler = sampler_of(settings)
-    with prediction_writer(prediction, fitted.genes, keep=keep) as writer:
+    values: Values = "counts" if fitted.has_measurement else "lognorm"
+    with prediction_writer(prediction, fitted.genes, keep=keep, values=values) as writer:
         for name in read_test_perturbations(test_perturbations):
             own_seed = derive_seed(seed, perturbation=name)
-            counts = fitted.sample(targets_of(name), n_cells, seed=own_seed, sampler=sampler)
-            writer.add_counts(name, counts.cpu().numpy())
+            cells = fitted.sample(targets_of(name), n_cells, seed=own_seed, sampler=sampler)
+            writer.add_generated(name, cells.cpu().numpy())
 
 
 if __name__ == "__main__":

@@ -111,9 +111,9 @@ class CellWriter:
         self.labels += [perturbation] * matrix.shape[0]
         self.names += list(names)
 
-    def add_counts(self, perturbation: str, counts: ArrayLike) -> None:
+    def add_generated(self, perturbation: str, values: ArrayLike) -> None:
         """Append generated cells, (n, d); their names are their numbers."""
-        cells = np.asarray(counts)
+        cells = np.asarray(values)
         self.add(perturbation, cells, [f"{perturbation}:{i}" for i in range(len(cells))])
 
     def save(self, path: str | Path) -> None:
@@ -146,9 +146,9 @@ class ProfileWriter:
         self.variances.append(dense.var(axis=0, ddof=1, dtype=np.float64))
         self.n_cells.append(len(dense))
 
-    def add_counts(self, perturbation: str, counts: ArrayLike) -> None:
+    def add_generated(self, perturbation: str, values: ArrayLike) -> None:
         """Take in generated cells, (n, d)."""
-        self.add(perturbation, counts, [])
+        self.add(perturbation, values, [])
 
     def save(self, path: str | Path) -> None:
         """Write the file."""
