@@ -7,7 +7,7 @@ METHOD = Method(
     description="The held-out cells drawn towards the mean of training perturbations by the share "
     "of differentially expressed genes, compared with the other half; no method (Miller et al. "
     "2025).",
-    colour="#6E6E6E",
+    colour="#4A4A4A",
     position=95,
     kind="reference",
     default=True,

@@ -24,6 +24,9 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ((x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * products).clamp_(min=0)
 
 
+UNDERFLOW = -746.0
+"""Exponent below which ``exp`` is zero in double precision."""
+
 OfDistances = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -40,9 +43,11 @@ def _mean_within(x: torch.Tensor, function: OfDistances) -> float:
     total = 0.0
     for start in range(0, len(x), BLOCK):
         rows = x[start : start + BLOCK]
-        values = function(_squared_distances(rows, x[start:]))
-        own, later = values[:, : len(rows)], values[:, len(rows) :]
-        total += own.triu(diagonal=1).sum().item() + later.sum().item()
+        squared = _squared_distances(rows, x[start:])
+        above = torch.triu_indices(len(rows), len(rows), offset=1)
+        for pairs in (squared[above[0], above[1]], squared[:, len(rows) :]):
+            if pairs.numel():
+                total += function(pairs).sum().item()
     return total / (len(x) * (len(x) - 1) / 2)
 
 
@@ -66,10 +71,12 @@ def maximum_mean_discrepancy(predicted: Array, observed: Array) -> float:
     scales = [-1 / (2 * x.shape[1] * gamma**2) for gamma in LENGTH_SCALES.tolist()]
 
     def kernel(squared: torch.Tensor) -> torch.Tensor:
-        total = torch.zeros_like(squared)
+        total, term = torch.zeros_like(squared), torch.empty_like(squared)
+        closest = squared.min().item()
         for scale in scales:
-            total += (squared * scale).exp_()
-        return total / len(scales)
+            if closest * scale > UNDERFLOW:
+                total += torch.mul(squared, scale, out=term).exp_()
+        return total.div_(len(scales))
 
     return _mean_within(x, kernel) + _mean_within(y, kernel) - 2 * _mean_between(x, y, kernel)
 
