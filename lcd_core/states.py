@@ -40,7 +40,7 @@ class StateTransform:
         Rate scale, shape (d,).
     ceiling
         Largest ``u`` of each gene among the training samples, shape (d,). ``log_rate`` is not
-        inverted beyond it: the exponential would turn a small overshoot of the sampler into a
+        inverted beyond it, and expression does not exceed it: the exponential would turn a small overshoot of the sampler into a
         count that no cell has.
     """
 
@@ -122,8 +122,8 @@ class StateTransform:
         )
 
     def expression(self, s: Tensor) -> Tensor:
-        """Log-normalised expression of model coordinates ``s`` (..., d); never negative."""
-        return self._unscaled(s).clamp(min=0.0)
+        """Log-normalised expression of model coordinates ``s`` (..., d), from 0 to the ceiling."""
+        return torch.minimum(self._unscaled(s), self.ceiling).clamp(min=0.0)
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "StateTransform":
         """The same map on another device or in another dtype."""

@@ -201,6 +201,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = at("prior/log.tsv", lcd)
     fit_prior.main(train=train, settings=settings, prior=prior, training_log=log, **job, **unsaved)
     fit_drift.main(
+        train=train,
         prior=prior,
         test_perturbations=names,
         settings=settings,
