@@ -39,9 +39,9 @@ class StateTransform:
     eta
         Rate scale, shape (d,).
     ceiling
-        Largest ``u`` of each gene among the training samples, shape (d,). ``log_rate`` is not
-        inverted beyond it, and expression does not exceed it: the exponential would turn a small overshoot of the sampler into a
-        count that no cell has.
+        Largest ``u`` of each gene among the training samples, shape (d,). Expression does not
+        exceed it, and ``log_rate`` is not inverted beyond it: the exponential would turn a small
+        overshoot of the sampler into a count that no cell has.
     """
 
     settings: StateSettings
