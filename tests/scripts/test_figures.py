@@ -435,3 +435,14 @@ def test_names_of_many_methods_slant_and_do_not_touch(number, slanted):
         if not slanted:
             boxes = [label.get_window_extent() for label in labels]
             assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+def test_the_legend_of_many_variants_stays_within_the_figure():
+    rng = np.random.default_rng(1)
+    logs = {f"{i} no_measurement_model": training_log(rng, True) for i in range(8)}
+    with style():
+        figure = draw_training_curves.draw_curves(logs, logs)
+        figure.canvas.draw()
+        box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width

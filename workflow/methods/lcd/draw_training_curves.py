@@ -13,7 +13,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from pipeline.figures import (
     FOLDS_LABELLED,
+    LETTER,
     MUTED,
+    WIDTH,
     limits_of,
     new_figure,
     plain_numbers,
@@ -84,10 +86,12 @@ def draw_curves(priors: dict[str, pd.DataFrame], drifts: dict[str, pd.DataFrame]
         grid[-1, column].set_xlabel("Optimizer step")
     figure.align_ylabels()
     labelled = [name for name in thinned(list(priors), FOLDS_LABELLED) if name]
+    longest = max(len(f"fold {name}") for name in labelled)
+    most = max(1, min(8, int(WIDTH / (LETTER * longest + 0.45))))  # that fit beside each other
     figure.legend(
         handles=[Line2D([], [], color=colours[name], label=f"fold {name}") for name in labelled],
         loc="outside upper center",
-        ncols=-(-len(labelled) // -(-len(labelled) // 8)),  # rows of equal length, at most 8
+        ncols=-(-len(labelled) // -(-len(labelled) // most)),  # rows of equal length
     )
     return figure
 
