@@ -4,7 +4,7 @@ from pipeline.methods import Method
 
 METHOD = Method(
     label="Interpolated\nduplicate",
-    description="The held-out cells drawn towards the mean of training perturbations by the share "
+    description="The held-out cells, their mean drawn to that of training perturbations by the share "
     "of differentially expressed genes, compared with the other half; no method (Miller et al. "
     "2025).",
     colour="#4A4A4A",
