@@ -25,9 +25,11 @@ pathvars:
 
 include: "workflow/rules/screen.smk"
 include: "workflow/rules/folds.smk"
+include: "workflow/rules/environments.smk"
 include: "workflow/rules/methods.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/interactions.smk"
+include: "workflow/rules/external.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/effects.smk"
 include: "workflow/rules/effects_figures.smk"

@@ -13,7 +13,7 @@ from evaluation.distances import maximum_mean_discrepancy
 from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.differential_expression import ranked
-from pipeline.predictions import draw_rows, read_prediction
+from pipeline.predictions import draw_rows, prediction_writer, read_prediction
 from pipeline.screen import CONTROL, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, cells_of, write_fold
@@ -502,3 +502,20 @@ def test_the_chain_ranks_methods_as_it_should(fold, de_table, predictions, tmp_p
     for metric in ("mmd_top_de", "rmse_top_de", "energy_distance_all", "wasserstein1_top_de"):
         median = summary[summary["metric"] == metric].set_index("method")["median"]
         assert median["ceiling"] < median["salt"] < median["control"]
+
+
+def test_what_is_not_predicted_has_rows_without_values(fold, de_table, tmp_path):
+    with prediction_writer(
+        tmp_path / "p.h5ad", GENES, keep="cells", not_predicted=["A+X"]
+    ) as writer:
+        for name in ("A+B", "A+B+C"):
+            writer.add_generated(name, np.random.default_rng(3).poisson(4.0, (25, len(GENES))))
+    table = evaluate(fold, de_table, tmp_path / "p.h5ad", tmp_path / "m.tsv")
+    assert len(table) == len(HELD_OUT) * len(METRICS)
+    missing = table[table["perturbation"] == "A+X"]
+    assert missing["value"].isna().all()
+    assert set(missing["n_predicted"]) == {0}
+    there = table[(table["perturbation"] == "A+B") & (table["metric"] == "mmd_all")]
+    assert np.isfinite(there["value"].item())
+    summary = aggregate_metrics.summarise(table, 100, 1)
+    assert set(summary["n"]) <= {0, 1, 2}

@@ -102,6 +102,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         indirect=at("simulation/indirect.tsv"),
         perturbed=at("simulation/targets.tsv"),
         modules=at("simulation/modules.gmt"),
+        pathways=at("simulation/pathways.gmt"),
         network="modules",
         genes=36,
         targets=3,

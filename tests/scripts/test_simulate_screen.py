@@ -38,6 +38,7 @@ def run(folder, **changes):
         "indirect": folder / "indirect.tsv",
         "perturbed": folder / "targets.tsv",
         "modules": folder / "modules.gmt",
+        "pathways": folder / "pathways.gmt",
     }
     script.main(**{name: str(path) for name, path in paths.items()}, **(SETTINGS | changes))
     return paths

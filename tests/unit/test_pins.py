@@ -5,6 +5,7 @@ import itertools
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -12,11 +13,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from pipeline.config.evaluation import Evaluation
 from pipeline.methods import registry
 
 ROOT = Path(__file__).parents[2]
 OWN = {"core", "screen", "analysis", "figures"}
-"""Environments of the pipeline itself; the others are those of third-party methods."""
+"""Environments of the pipeline itself; the others are those of methods and evaluators."""
+NOT_IN_YAML = {"cpa": {"cpa-tools"}}
+"""Packages that ask for what contradicts the rest; `<name>.post-deploy.sh` installs them."""
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
@@ -94,6 +98,25 @@ def test_environments_are_pinned(path: Path) -> None:
     assert channels == ["conda-forge", "nodefaults"]
 
 
-def test_every_other_environment_is_that_of_a_method() -> None:
+OTHERS = sorted({path.stem for path in ENVIRONMENTS} - OWN)
+
+
+def test_every_other_environment_is_that_of_a_method_or_evaluator() -> None:
     used = {program.environment for method in registry().values() for program in method.programs}
-    assert {path.stem for path in ENVIRONMENTS} - OWN == used - OWN
+    evaluators = get_args(get_args(Evaluation.model_fields["external"].annotation)[0])
+    assert set(OTHERS) == (used - OWN) | set(evaluators)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_environments_are_the_same_with_and_without_conda(name: str) -> None:
+    wanted, known = pins(f"envs/{name}.txt"), environment_pins(ROOT / "envs" / f"{name}.yaml")
+    later = NOT_IN_YAML.get(name, set())
+    assert {package: pin for package, pin in wanted.items() if package not in later} == known
+    for package in later:
+        script = (ROOT / "envs" / f"{name}.post-deploy.sh").read_text(encoding="utf-8")
+        assert f"pip install --no-deps {package}=={wanted[package]}" in script
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_environments_run_what_a_job_needs(name: str) -> None:
+    assert pins(f"envs/{name}.txt")["psutil"] == pins("requirements.txt")["psutil"]

@@ -54,7 +54,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1200,
             check=False,
         )
 
@@ -81,12 +81,15 @@ class Project:
         configuration: dict[str, Any] = yaml.safe_load(text)
         return configuration
 
+    def write(self, configuration: dict[str, Any]) -> None:
+        """Write a configuration."""
+        (self.folder / str(self.configfile)).write_text(yaml.safe_dump(configuration))
+
     def configure(self, section: str, **values: object) -> None:
         """Change keys of a section of the configuration file."""
-        path = self.folder / str(self.configfile)
         configuration = self.configuration()
         configuration.setdefault(section, {}).update(values)
-        path.write_text(yaml.safe_dump(configuration))
+        self.write(configuration)
 
     def configure_lcd(self, section: str, **values: object) -> None:
         """Change keys of a section of LCD's settings."""

@@ -1,14 +1,17 @@
 """Settings, seeds and names that the rules share."""
 
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow")]
 
+import yaml
+
 from lcd_core.errors import InputError
 from pipeline.config.config import load_config
-from pipeline.config.methods import TUNED
+from pipeline.config.methods import DEFAULT, TUNED
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
 from pipeline.looks import looks_of
@@ -17,12 +20,14 @@ from pipeline.methods import (
     HELD_OUT_FILES,
     arguments_of,
     provided_before,
+    requirements_of,
     script_of,
 )
 from pipeline.seeds import derive_seed
 from pipeline.plan import VARIANT, Fit, Plan, Variant
 from pipeline.sources import source_hash
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 try:
     CONFIG_FILE = ", ".join(map(str, workflow.configfiles)) or "configuration"
@@ -36,6 +41,7 @@ except InputError as error:
 prepare_environment(ROOT, CFG.threads.fit)
 
 RESULTS = f"results/{CFG.run}"
+INTERPRETER = CFG.environments.python or sys.executable
 
 # Names of folds. A fold says what is trained on and held out; nothing reads its name.
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
@@ -50,6 +56,12 @@ WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
+EXTERNAL = [
+    (evaluator, fit, fold)
+    for evaluator in (CFG.evaluation.external if IN_BENCHMARK else ())
+    for fit in PLAN.benchmark
+    for fold in FOLDS
+]
 VERSUS = f"{looks_of(LOOKS).flat_label(REFERENCE)} against every other method"
 
 
@@ -199,6 +211,47 @@ def settings_file(method, program):
     return of_variant
 
 
+def python_of(environment):
+    """Version of Python in the conda environment of a tool, with which it is known to work."""
+    described = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text(encoding="utf-8"))
+    return described["dependencies"][0].partition("=")[2]
+
+
+def environment_of(environment):
+    """What says that a tool's environment is made; nothing where Snakemake makes it for the job."""
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+        return []
+    content = requirements_of(environment).read_bytes() + INTERPRETER.encode()
+    digest = blake2b(content, digest_size=4).hexdigest()
+    return f"environments/{environment}-{digest}/ready.json"
+
+
+def gene_sets_of(method, argument):
+    """Gene sets that a method's settings name, else those of the simulation or the enrichment."""
+    own = PLAN.all_settings(method.name, DEFAULT)[method.files[argument]]
+    if own is None and CFG.screen.kind == "simulated":
+        return f"{RESULTS}/simulation/pathways.gmt"
+    return list(CFG.enrichment.gene_sets if own is None else own)
+
+
+def check_gene_sets(method):
+    """Raise WorkflowError where a method that runs names no gene sets, or files that are missing."""
+    for argument, key in method.files.items():
+        paths = gene_sets_of(method, argument)
+        made = ("downloads/msigdb/", f"{RESULTS}/")
+        missing = [p for p in paths if not Path(p).exists() and not p.startswith(made)]
+        if isinstance(paths, list) and (missing or not paths):
+            error = InputError(
+                f"{method.label} needs gene sets"
+                + (", and these are not there" if missing else ""),
+                where=f"{CONFIG_FILE}, methods.{method.name}.{key} (or enrichment.gene_sets)",
+                found=missing or "none",
+                remedy="correct the paths, relative to the working directory, or name gene sets of "
+                "MSigDB, such as downloads/msigdb/2024.1.Hs/c5.go.bp.gmt, which are then fetched",
+            )
+            raise WorkflowError(str(error))
+
+
 def written_before(method, program, argument):
     """What an earlier program of the same method wrote, for the fit of a job."""
 
@@ -223,6 +276,10 @@ def inputs_of(method, program):
             files[argument] = f"{data}/{(FOLD_FILES | HELD_OUT_FILES)[argument]}"
         elif argument == "settings":
             files[argument] = settings_file(method.name, program.script)
+        elif argument == "environment":
+            files[argument] = environment_of(program.environment)
+        elif argument in method.files:
+            files[argument] = gene_sets_of(method, argument)
     return files
 
 
@@ -249,6 +306,14 @@ def params_of(method, program):
 def metrics_of(fold, fit):
     """Table of metrics of a fit."""
     return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
+
+
+def external_files(name):
+    """Files of the evaluators made elsewhere, one for each that runs on a fit of a fold."""
+    return [
+        f"{RESULTS}/external/{fold}/{fit.method}/{fit.variant}/{name.format(evaluator=evaluator)}"
+        for evaluator, fit, fold in EXTERNAL
+    ]
 
 
 def grid_metrics(wildcards):
@@ -308,6 +373,8 @@ def final_files():
             ]
         if PLAN.tuned:
             files += rules.collect_winners.output
+        if EXTERNAL:
+            files += [*rules.compare_scores.output, *rules.compare_scores.input.scores]
     if LCD_FITS:
         checks = PLAN.methods[LCD].program("check_fits").outputs
         files += [
@@ -353,3 +420,8 @@ def final_files():
             collect(rules.score_linear_system.output, **LINEAR_GRID),
         ]
     return files
+
+
+if IN_BENCHMARK:
+    for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
+        check_gene_sets(PLAN.methods[name])

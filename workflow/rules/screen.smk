@@ -8,6 +8,7 @@ rule simulate_screen:
         indirect="<results>/simulation/indirect.tsv",
         perturbed="<results>/simulation/targets.tsv",
         modules="<results>/simulation/modules.gmt",
+        pathways="<results>/simulation/pathways.gmt",
     log:
         "<logs>/simulate_screen.log",
     benchmark:

@@ -76,7 +76,7 @@ def main(
     fold: str,
     seed: int,
 ) -> None:
-    """Write one row per perturbation and metric.
+    """Write one row per perturbation and metric; no value where the method does not predict it.
 
     With ``cells: equal`` every value is a mean over ``splits`` random halves of the observed cells:
     a prediction is compared with one half, by as many predicted cells as there are in the other.
@@ -122,6 +122,9 @@ def main(
     labels = labels_of(observed)
     perturbations = sorted(read_names(test_perturbations))
     predicted = read_prediction(prediction, genes, perturbations, values)
+    everything, perturbations = perturbations, predicted.predicted(perturbations)
+    if not perturbations:
+        raise InputError("no perturbation is predicted", where=prediction)
     tests = read_tests(test_differential_expression, genes, perturbations)
     means = mean_expression(trained)
     control_mean = means.loc[CONTROL].to_numpy()
@@ -190,7 +193,10 @@ def main(
                 found[name].setdefault(metric, []).append(value)
 
     rows = []
-    for name in perturbations:
+    for name in predicted.not_predicted:
+        found[name] = {metric: [np.nan] for metric in (*over_one, *over_panel)}
+        numbers[name] = {"n_predicted": 0, "n_observed": 0}
+    for name in everything:
         targets = targets_of(name)
         common = {
             "fold": fold,
@@ -205,6 +211,8 @@ def main(
             if metric in found[name]
         ]
     write_tsv(pd.DataFrame(rows), metrics_table)
+    if predicted.not_predicted:
+        logging.warning("not predicted: %s", ", ".join(predicted.not_predicted))
     logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
 
 

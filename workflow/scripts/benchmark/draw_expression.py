@@ -153,7 +153,7 @@ def cells_of(
     names = np.unique(labels_of(observed)).tolist()
     for method, path in predictions.items():
         predicted = read_prediction(path, trained.var_names, names)
-        if predicted.has_cells:
+        if predicted.has_cells and predicted.predicted([perturbation]):
             cells[method] = frame(predicted.lognorm(predicted.rows(perturbation)))
     cells = {name: cells[name] for name in looks.in_order(cells)}
     cells["observed"] = frame(lognorm(observed.X[labels_of(observed) == perturbation]))

@@ -104,7 +104,7 @@ def main(
             if not predicted.has_cells:
                 logging.warning("%s: profiles alone, no interactions", method)
                 continue
-            for name in pairs:
+            for name in predicted.predicted(pairs):
                 add(method, name, counts_of(predicted.lognorm(predicted.rows(name))))
             logging.info("%s: %d pairs", method, len(pairs))
     write_tsv(pd.DataFrame(rows, columns=COLUMNS), interactions)

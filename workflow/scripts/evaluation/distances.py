@@ -3,7 +3,7 @@
 Cells are rows, genes columns, in float64 and row-major.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -51,24 +51,28 @@ def _mean_within(x: torch.Tensor, function: OfDistances) -> float:
     return total / (len(x) * (len(x) - 1) / 2)
 
 
-def maximum_mean_discrepancy(predicted: Array, observed: Array) -> float:
+def maximum_mean_discrepancy(
+    predicted: Array, observed: Array, length_scales: Sequence[float] | Array = LENGTH_SCALES
+) -> float:
     """Unbiased estimate of the squared maximum mean discrepancy, averaged over length scales.
 
     The kernel is ``exp(-||y - y'||^2 / (2 d gamma^2))`` with d the number of genes, averaged over
-    :data:`LENGTH_SCALES`. Being unbiased, the estimate may be slightly negative for samples of the
-    same distribution.
+    the length scales gamma. Being unbiased, the estimate may be slightly negative for samples of
+    the same distribution.
 
     Parameters
     ----------
     predicted, observed
         Cells, (n, d) and (m, d), float64, at least two of each.
+    length_scales
+        Those of the kernel, published ones by default.
 
     References
     ----------
     Lorch et al. 2026, Eq. 20; Gretton et al. 2012.
     """
     x, y = torch.from_numpy(predicted), torch.from_numpy(observed)
-    scales = [-1 / (2 * x.shape[1] * gamma**2) for gamma in LENGTH_SCALES.tolist()]
+    scales = [-1 / (2 * x.shape[1] * gamma**2) for gamma in np.asarray(length_scales).tolist()]
 
     def kernel(squared: torch.Tensor) -> torch.Tensor:
         total, term = torch.zeros_like(squared), torch.empty_like(squared)

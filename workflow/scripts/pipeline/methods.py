@@ -19,6 +19,7 @@ from lcd_core.errors import InputError
 from pipeline.config.schema import Section
 
 FOLDER = Path(__file__).parents[2] / "methods"
+ENVIRONMENTS = Path(__file__).parents[3] / "envs"
 
 FOLD_FILES = {
     "train": "train.h5ad",
@@ -67,7 +68,9 @@ class Program:
     threaded
         Whether it uses the threads of a fit.
     environment
-        Name of its environment under ``envs/``.
+        Name of its environment under ``envs/``. If ``envs/<name>.txt`` is there, the tool that the
+        program starts has an environment of its own, which the argument ``environment`` stands
+        for (see ``pipeline.tools``).
     """
 
     script: str
@@ -101,6 +104,9 @@ class Method:
         Keys with the values that tuning tries, such as ``{"drift.weight_decay": [0.1, 1]}``.
     default
         Whether it is run where the configuration does not name the methods.
+    files
+        Argument -> key of its settings that names files, which its programs then get as inputs.
+        They are those of the settings themselves, for all variants.
     name
         Name of its folder, filled in.
     """
@@ -114,6 +120,7 @@ class Method:
     settings: type[Section] | None = None
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     default: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
 
     def program(self, script: str) -> Program:
@@ -165,6 +172,11 @@ def script_of(method: Method, program: Program) -> Path:
     return FOLDER / method.name / f"{program.script}.py"
 
 
+def requirements_of(environment: str) -> Path:
+    """File of the requirements of a third-party tool; there is none for our own environments."""
+    return ENVIRONMENTS / f"{environment}.txt"
+
+
 @cache
 def arguments_of(path: Path) -> tuple[str, ...]:
     """Names of the arguments of a script's ``main``, read without importing it.
@@ -194,6 +206,9 @@ def check_arguments(method: Method, program: Program) -> None:
     path = script_of(method, program)
     arguments = arguments_of(path)
     known = {*program.outputs, *provided_before(method, program), *FOLD_FILES, *RUN_VALUES}
+    known.update(method.files)
+    if requirements_of(program.environment).exists():
+        known.add("environment")
     if method.settings is not None:
         known.add("settings")
     if method.kind == "reference":

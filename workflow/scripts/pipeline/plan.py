@@ -165,16 +165,19 @@ class Plan:
         own = self.config.methods.own
         names = self.config.prediction.methods
         if names is None:
-            given = self.config.methods.model_fields_set
-            names = tuple(
-                name for name, method in self.methods.items() if method.default or name in given
-            )
+            names = tuple(name for name in self.methods if self._runs(name))
             names += tuple(own)
         fits = [self._fit("prediction.methods", name) for name in names]
         known = [*self.methods, *own]
         return sorted(
             dict.fromkeys(fits), key=lambda fit: (known.index(fit.method), str(fit.variant))
         )
+
+    def _runs(self, name: str) -> bool:
+        """Whether a method runs where nothing names the methods that do."""
+        wanted: bool | None = getattr(self.config.methods, name).run
+        named = name in self.config.methods.model_fields_set
+        return (self.methods[name].default or named) if wanted is None else wanted
 
     def _fit(self, place: str, name: str) -> Fit:
         method, _, variant = name.partition("/")

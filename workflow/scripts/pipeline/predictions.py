@@ -8,6 +8,9 @@ and ``uns["values"]`` says what ``X`` is:
 - ``lognorm``: log1p of counts scaled to 10,000 per cell over the fold's genes, one row per cell;
 - ``profile``: mean lognorm, one row per perturbation, with ``layers["variance"]`` and
   ``obs["n_cells"]`` where known: all that a large panel has room for.
+
+A perturbation that a method cannot predict is named in ``uns["not_predicted"]``; it then has no
+values in the tables, in which it stands nevertheless.
 """
 
 import io
@@ -72,7 +75,9 @@ class CellWriter:
     crashes; a plain write at the end raises one error.
     """
 
-    def __init__(self, genes: Sequence[str], values: Values) -> None:
+    def __init__(
+        self, genes: Sequence[str], values: Values, not_predicted: Sequence[str] = ()
+    ) -> None:
         self.genes, self.values = list(genes), values
         self.dtype = np.int32 if values == "counts" else np.float32
         self.image = io.BytesIO()
@@ -81,7 +86,7 @@ class CellWriter:
             X=sparse.csr_matrix((0, len(self.genes)), dtype=self.dtype),
             obs=pd.DataFrame({"perturbation": pd.Categorical([])}, index=pd.Index([], dtype=str)),
             var=pd.DataFrame(index=self.genes),
-            uns={"values": values},
+            uns={"values": values} | _not_predicted(not_predicted),
         )
         ad.io.write_elem(self.file, "/", empty)
         self.labels: list[str] = []
@@ -129,8 +134,11 @@ class CellWriter:
 class ProfileWriter:
     """Keeps mean and variance of log-normalised expression of each perturbation alone."""
 
-    def __init__(self, genes: Sequence[str], values: Values) -> None:
+    def __init__(
+        self, genes: Sequence[str], values: Values, not_predicted: Sequence[str] = ()
+    ) -> None:
         self.genes, self.values = list(genes), values
+        self.not_predicted = not_predicted
         self.means: dict[str, NDArray[np.float64]] = {}
         self.variances: list[NDArray[np.float64]] = []
         self.n_cells: list[int] = []
@@ -160,12 +168,17 @@ class ProfileWriter:
             ),
             var=pd.DataFrame(index=self.genes),
             layers={"variance": np.stack(self.variances)},
-            uns={"values": "profile"},
+            uns={"values": "profile"} | _not_predicted(self.not_predicted),
         )
         image = io.BytesIO()
         with h5py.File(image, "w") as file:
             ad.io.write_elem(file, "/", profiles, dataset_kwargs={"compression": "gzip"})
         _write_image(image, path)
+
+
+def _not_predicted(names: Sequence[str]) -> dict[str, NDArray[np.str_]]:
+    """Nothing where every perturbation is predicted."""
+    return {"not_predicted": np.array(names, dtype=object)} if names else {}
 
 
 def _append(dataset: h5py.Dataset, values: NDArray) -> None:
@@ -181,7 +194,12 @@ def _write_image(image: io.BytesIO, path: str | Path) -> None:
 
 @contextmanager
 def prediction_writer(
-    path: str | Path, genes: Sequence[str], *, keep: str, values: Values = "counts"
+    path: str | Path,
+    genes: Sequence[str],
+    *,
+    keep: str,
+    values: Values = "counts",
+    not_predicted: Sequence[str] = (),
 ) -> Iterator[CellWriter | ProfileWriter]:
     """Write a prediction perturbation by perturbation; nothing is written if the body raises.
 
@@ -195,8 +213,11 @@ def prediction_writer(
         ``cells``, or ``profiles`` alone.
     values
         What is added: ``counts`` or ``lognorm``.
+    not_predicted
+        Perturbations asked for that the method cannot predict.
     """
-    writer = (ProfileWriter if keep == "profiles" else CellWriter)(genes, values)
+    kind = ProfileWriter if keep == "profiles" else CellWriter
+    writer = kind(genes, values, not_predicted)
     yield writer
     writer.save(path)
 
@@ -220,6 +241,8 @@ class PredictedCells:
         Name of each row.
     n_cells
         Cells behind each row of a profile, where known; ones otherwise.
+    not_predicted
+        Perturbations of those asked for that the method does not predict.
     """
 
     values: Values
@@ -227,6 +250,11 @@ class PredictedCells:
     labels: NDArray[np.str_]
     names: pd.Index
     n_cells: NDArray[np.int64]
+    not_predicted: tuple[str, ...] = ()
+
+    def predicted(self, names: Sequence[str]) -> list[str]:
+        """Those of some perturbations that are predicted."""
+        return [name for name in names if name not in self.not_predicted]
 
     @property
     def has_cells(self) -> bool:
@@ -260,7 +288,7 @@ def read_prediction(
     genes
         Genes of the fold; the file's are brought into their order by name.
     perturbations
-        Names that have to be there.
+        Names that have to be there, or else in ``uns["not_predicted"]``.
     values
         What ``X`` holds; None reads ``uns["values"]``.
 
@@ -294,6 +322,9 @@ def read_prediction(
     if not cells.obs_names.is_unique:
         repeated = cells.obs_names[cells.obs_names.duplicated()].unique()
         raise InputError("cell names must be unique", where=f"{path}, obs_names", found=repeated)
+    stated = {str(name) for name in np.atleast_1d(cells.uns.get("not_predicted", []))}
+    left_out = tuple(name for name in perturbations if name in stated)
+    perturbations = [name for name in perturbations if name not in stated]
     _check_perturbations(cells, perturbations, kind, str(path))
     matrix = sparse.csr_matrix(cells[:, list(genes)].X)
     wanted = np.isin(labels_of(cells), list(perturbations))
@@ -301,7 +332,8 @@ def read_prediction(
     n_cells = np.ones(len(cells), np.int64)
     if kind == "profile" and "n_cells" in cells.obs:
         n_cells = cells.obs["n_cells"].to_numpy(dtype=np.int64)
-    return PredictedCells(kind, matrix, labels_of(cells), cells.obs_names, n_cells)  # type: ignore[arg-type]
+    labels = labels_of(cells)
+    return PredictedCells(kind, matrix, labels, cells.obs_names, n_cells, left_out)  # type: ignore[arg-type]
 
 
 def _check_perturbations(cells: ad.AnnData, wanted: Sequence[str], values: str, path: str) -> None:
@@ -382,6 +414,7 @@ def write_shifted_control(
     seed: int,
     *,
     keep: str,
+    not_predicted: Sequence[str] = (),
 ) -> None:
     """Predict control cells shifted by a mean effect, in log-normalised expression, at least 0.
 
@@ -397,11 +430,13 @@ def write_shifted_control(
         Control cells drawn for each perturbation, all if there are fewer.
     seed
         Decides which.
-    keep
-        ``cells`` or ``profiles``.
+    keep, not_predicted
+        As in :func:`prediction_writer`.
     """
     control = control_rows(train, "training cells")
-    with prediction_writer(path, train.var_names, keep=keep, values="lognorm") as writer:
+    with prediction_writer(
+        path, train.var_names, keep=keep, values="lognorm", not_predicted=not_predicted
+    ) as writer:
         for name, shift in shifts.items():
             rows = draw_rows(control, n_cells, seed, name)
             values = lognorm(train.X[rows]).astype(np.float64) + shift

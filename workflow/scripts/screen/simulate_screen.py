@@ -1,6 +1,7 @@
 """Simulate a perturbation screen whose causal graph and gene modules are known."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import anndata as ad
 import numpy as np
@@ -67,6 +68,7 @@ def main(
     indirect: str,
     perturbed: str,
     modules: str,
+    pathways: str,
     network: NetworkKind,
     genes: int,
     targets: int,
@@ -84,7 +86,7 @@ def main(
     """Write the simulated screen and its truth.
 
     That is its direct effects, pairs with indirect ones, what each perturbation does to its
-    target, and the modules as a GMT file.
+    target, and two GMT files: the modules, and these with all that regulates them.
     """
     simulated = simulate_screen(
         network=network,
@@ -124,12 +126,36 @@ def main(
     write_tsv(edges, effects)
     write_tsv(indirect_table(simulated), indirect)
     write_tsv(target_table(simulated), perturbed)
-    with atomic(modules) as temporary:
-        lines = [
-            "\t".join([f"SIM_{name}", MODULES[network], *members])
-            for name, members in simulated.modules.items()
-        ]
+    write_gmt(modules, simulated.modules, MODULES[network])
+    write_gmt(
+        pathways, with_regulators(simulated.modules, edges), f"{MODULES[network]}, and regulators"
+    )
+
+
+def write_gmt(path: str, sets: Mapping[str, Sequence[str]], description: str) -> None:
+    """Write gene sets, one a line."""
+    with atomic(path) as temporary:
+        lines = ["\t".join([f"SIM_{name}", description, *own]) for name, own in sets.items()]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def with_regulators(
+    modules: Mapping[str, Sequence[str]], edges: pd.DataFrame
+) -> dict[str, list[str]]:
+    """Add to each module the genes of no module that act on it, directly or through each other.
+
+    What a database of pathways knows of a cell: methods that need one have it for simulated cells.
+    """
+    members = {gene for own in modules.values() for gene in own}
+    above = edges[~edges["cause"].isin(members)]
+    found = {}
+    for name, own in modules.items():
+        reached, frontier = set(own), set(own)
+        while frontier:
+            frontier = set(above.loc[above["effect"].isin(frontier), "cause"]) - reached
+            reached |= frontier
+        found[name] = [*own, *sorted(reached.difference(own))]
+    return found
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pipeline.config.checkpoints import Checkpoints
 from pipeline.config.clipr import Clipr
 from pipeline.config.effects import Effects
 from pipeline.config.enrichment import Enrichment
+from pipeline.config.environments import Environments
 from pipeline.config.evaluation import Evaluation
 from pipeline.config.folds import Folds
 from pipeline.config.genes import Genes
@@ -65,6 +66,7 @@ class Config(Section):
         min_length=1,
     )
     threads: Threads = Field(default_factory=Threads)
+    environments: Environments = Field(default_factory=Environments)
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     screen: Screen = Field(default_factory=Screen)
     simulation: Simulation = Field(default_factory=Simulation)

@@ -69,7 +69,8 @@ def tables() -> str:
             continue
         parts += [f"### `{section}`", inspect.getdoc(model) or ""]
         if issubclass(model, MethodsBase):
-            parts += [methods_table(), "A prediction made elsewhere has these keys:"]
+            parts += [methods_table(), "Every method has this key:", table_of(Plain)]
+            parts += ["A prediction made elsewhere has these keys:"]
             parts += [table_of(OwnPrediction)]
         else:
             parts += [table_of(model)]

@@ -94,6 +94,17 @@ class Evaluation(Section):
         unit="draws",
         ge=100,
     )
+    external: Annotated[
+        tuple[Literal["cell_eval", "scperteval"], ...],
+        Field(strict=False),
+        BeforeValidator(distinct),
+    ] = key(
+        (),
+        "Evaluators made elsewhere to run too, each in an environment of its own: `cell_eval` "
+        "(Arc Institute), `scperteval` (Vollenweider and Buehlmann 2026). Their tables, and their "
+        "scores beside ours of the same cells, are under `external/`.",
+        source=PIPELINE,
+    )
     max_cells: int | None = key(
         None,
         "Cells compared at most on either side, drawn at random; null compares all.",

@@ -18,7 +18,18 @@ NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 RESERVED = {DEFAULT, TUNED}
 
 
-class Tunable(Section):
+class Runs(Section):
+    """Whether a method runs."""
+
+    run: bool | None = key(
+        None,
+        "Whether it runs where `prediction.methods` is null; null: if it is a default method or is "
+        "named in this section.",
+        source=PIPELINE,
+    )
+
+
+class Tunable(Runs):
     """What every method with settings has beside them."""
 
     variants: dict[str, dict[str, Any]] = key(
@@ -48,7 +59,7 @@ class Tunable(Section):
         return self
 
 
-class Plain(Section):
+class Plain(Runs):
     """A method without settings."""
 
 
@@ -89,7 +100,7 @@ class MethodsBase(BaseModel):
     """Settings of the methods, and predictions made elsewhere (any other name).
 
     A method is run if `prediction.methods` says so; where that is null, if it is one of the default
-    methods or is named here.
+    methods or is named here, unless its key `run` says otherwise.
     """
 
     model_config = Section.model_config | {"extra": "allow"}
@@ -150,8 +161,8 @@ else:
 
 
 def plain_settings(method: Method, section: BaseModel) -> dict[str, Any]:
-    """Settings of a method as plain values, without its variants and grid."""
-    return section.model_dump(mode="json", exclude={"variants", "grid"})
+    """Settings of a method as plain values, without what is no setting of the method itself."""
+    return section.model_dump(mode="json", exclude={"run", "variants", "grid"})
 
 
 def laid_over(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Run cell-eval of the Arc Institute on exported cells."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcd_core.atomic import atomic
+from pipeline.exports import CONTROL_LABEL, LABELS
+from pipeline.tools import interpreter, run_command
+
+
+def main(
+    *, observed_cells: str, predicted_cells: str, environment: str | Sequence[str], scores: str
+) -> None:
+    """Write its table of all metrics, one row per perturbation, as the tool itself writes it."""
+    program = Path(interpreter(environment)).with_name("cell-eval")
+    with tempfile.TemporaryDirectory(prefix="cell_eval_") as folder:
+        run_command(
+            [str(program), "run",
+             "--adata-pred", str(Path(predicted_cells).absolute()),
+             "--adata-real", str(Path(observed_cells).absolute()),
+             "--pert-col", LABELS, "--control-pert", CONTROL_LABEL,
+             "--profile", "full", "--num-threads", "1", "--outdir", "results"],
+            folder,
+        )  # fmt: skip
+        with atomic(scores) as temporary:
+            shutil.copyfile(Path(folder) / "results" / "results.csv", temporary)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])

@@ -1,0 +1,46 @@
+"""Run scPertEval (Vollenweider and Buehlmann 2026) on exported cells."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import anndata as ad
+
+from lcd_core.atomic import atomic
+from pipeline.exports import CONTROL_LABEL, LABELS
+from pipeline.tools import interpreter, run_command
+
+LEAST_CELLS = 2
+"""It leaves out perturbations with fewer cells; its own default is 30."""
+
+
+def main(
+    *, observed_cells: str, predicted_cells: str, environment: str | Sequence[str], scores: str
+) -> None:
+    """Write its table of all protocols, one row per protocol and perturbation.
+
+    Beside its default protocols, the distances between cells are computed over all genes, on which
+    they can be compared with ours.
+    """
+    genes = ad.read_h5ad(observed_cells, backed="r").n_vars
+    program = Path(interpreter(environment)).with_name("scperteval")
+    protocols = f"all,unbiased_mmd_median_top_k={genes},energy_distance_top_k={genes}"
+    with tempfile.TemporaryDirectory(prefix="scperteval_") as folder:
+        run_command(
+            [str(program), "score",
+             str(Path(observed_cells).absolute()), str(Path(predicted_cells).absolute()),
+             "--protocols", protocols, "--perturbation-key", LABELS,
+             "--control-label", CONTROL_LABEL, "--min-cells", str(LEAST_CELLS),
+             "--workers", "1", "--out-dir", "results"],
+            folder,
+        )  # fmt: skip
+        (written,) = (Path(folder) / "results").glob("*__score.csv")
+        with atomic(scores) as temporary:
+            shutil.copyfile(written, temporary)
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    run_job(main, globals()["snakemake"])
