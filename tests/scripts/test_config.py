@@ -181,11 +181,15 @@ class TestDefaults:
                 "methods={lcd: {prior: {learning_rate: 1e-3, steps: 6000}, "
                 "sampling: {preset: custom, step_size: 0.5, steps_per_level: 7}}}",
                 "prediction={methods: [lcd, control]}",
+                "interactions={measure: false}",
             ]
         )
         assert given["folds"]["count"] == "2"
         config = load_config(given, "x")
         assert (config.run, config.seed) == ("second", 2)
+        assert config.interactions.measure is False
+        own = load_config(parse_config(["methods={cpa: {run: true}, gears: {run: null}}"]), "x")
+        assert (own.methods.cpa.run, own.methods.gears.run) == (True, None)
         assert (config.folds.count, config.folds.max_test_doubles) == (2, None)
         assert (config.methods.lcd.prior.learning_rate, config.methods.lcd.prior.steps) == (
             0.001,

@@ -128,7 +128,7 @@ def test_missing_numbers_are_dashes_and_text_is_escaped(tmp_path):
             "wins": [1],
             "ties": [0],
             "win_rate": [1.0],
-            "median_difference": [-0.00123456],
+            "difference_of_medians": [-0.00123456],
             "percent_reduction": [np.nan],
             "p_value": [np.nan],
             "p_adjusted": [np.nan],

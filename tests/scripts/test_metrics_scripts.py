@@ -5,6 +5,8 @@ import importlib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -420,10 +422,23 @@ def test_win_rates_are_paired_on_perturbations(two_methods, tmp_path):
     assert [row["n"], row["wins"], row["ties"]] == [8, 6, 1]
     assert row["win_rate"] == 0.75
     # Differences -0.2, 0.1, -0.1, -0.5, 0, -0.4, -0.8, -0.3.
-    assert row["median_difference"] == pytest.approx(-0.25)
+    assert row["difference_of_medians"] == pytest.approx(-0.25)
     assert row["percent_reduction"] == pytest.approx(100 * (1 - 0.45 / 0.7), rel=1e-5)
     expected = stats.wilcoxon(np.array(LCD), np.array(SALT), alternative="less").pvalue
     assert row["p_value"] == pytest.approx(expected, rel=1e-5)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 10), st.floats(0.01, 10)), min_size=1, max_size=9)
+    | st.just([(1.0, 3.0), (4.0, 2.0), (5.0, 4.0)])  # median of the differences: +1; medians 4, 3
+)
+@settings(deadline=None)
+def test_reduction_and_difference_never_contradict_each_other(pairs):
+    reference, other = np.array(pairs).T
+    found = aggregate_metrics.compare_pairs(reference, other, "lower")
+    assert np.sign(found["percent_reduction"]) == -np.sign(found["difference_of_medians"])
+    by_hand = 100 * (np.median(other) - np.median(reference)) / np.median(other)
+    assert found["percent_reduction"] == pytest.approx(by_hand, abs=1e-9)
 
 
 def test_signed_rank_by_hand():
@@ -434,7 +449,7 @@ def test_signed_rank_by_hand():
     assert lower["p_value"] == pytest.approx(1 / 64)
     assert aggregate_metrics.compare_pairs(reference, other, "higher")["p_value"] == 1
     assert aggregate_metrics.compare_pairs(-reference, -other, "higher") == lower | {
-        "median_difference": pytest.approx(0.35),
+        "difference_of_medians": pytest.approx(0.35),
         "percent_reduction": pytest.approx(float("nan"), nan_ok=True),
     }
 

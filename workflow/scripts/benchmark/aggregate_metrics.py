@@ -152,9 +152,9 @@ def compare_pairs(reference: np.ndarray, other: np.ndarray, direction: str) -> d
     Returns
     -------
     dict
-        Wins of the reference, ties, win rate (wins / n), median difference (reference minus
-        other), percentage by which the reference reduces the other's median (errors only), and
-        the P value of the one-sided Wilcoxon signed-rank test that the reference is better.
+        Wins of the reference, ties, win rate (wins / n), difference of the medians (reference
+        minus other), percentage by which the reference reduces the other's median (errors only),
+        and the P value of the one-sided Wilcoxon signed-rank test that the reference is better.
     """
     difference = reference - other
     better = difference < 0 if direction == "lower" else difference > 0
@@ -177,7 +177,10 @@ def compare_pairs(reference: np.ndarray, other: np.ndarray, direction: str) -> d
         "wins": int(better.sum()),
         "ties": len(difference) - nonzero,
         "win_rate": better.mean() if len(better) else float("nan"),
-        "median_difference": np.median(difference) if len(difference) else float("nan"),
+        # Not the median of the differences, whose sign need not be that of the reduction.
+        "difference_of_medians": np.median(reference) - np.median(other)
+        if len(difference)
+        else float("nan"),
         "percent_reduction": reduction,
         "p_value": p_value,
         "reason": reason,

@@ -46,7 +46,7 @@ def win_rate_columns(looks: Looks, reference: str) -> list[Column]:
         Column("wins", f"{label} better", count),
         Column("ties", "Equal", count),
         Column("win_rate", "Win rate", percent),
-        Column("median_difference", "Median difference", number),
+        Column("difference_of_medians", "Difference of medians", number),
         Column("percent_reduction", "Reduction of median [%]", number),
         Column("p_value", "P", number),
         Column("p_adjusted", "Adjusted P", number),

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from lcd_core.settings import PRESETS, SamplerSettings
 from pipeline.config.from_settings import section_of
-from pipeline.config.schema import PIPELINE, Section, contradiction, key, with_numbers
+from pipeline.config.schema import PIPELINE, Section, contradiction, key, with_scalars
 
 FROM_PRESET = ("step_size", "steps_per_level")
 
@@ -35,7 +35,7 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
     @model_validator(mode="before")
     @classmethod
     def _fill_in_preset(cls, values: Any) -> Any:
-        values = with_numbers(cls, values)  # runs before the same step of the base class
+        values = with_scalars(cls, values)  # runs before the same step of the base class
         if not isinstance(values, dict):
             return values
         preset = values.get("preset", "default")

@@ -34,8 +34,8 @@ def contradiction(field: str, what: str, found: str, remedy: str) -> PydanticCus
     return PydanticCustomError("contradiction", "{what}", context)
 
 
-def with_numbers(model: type[BaseModel], values: Any) -> Any:
-    """Read text as a number (or null) where a key takes numbers only.
+def with_scalars(model: type[BaseModel], values: Any) -> Any:
+    """Read text as a number, a truth value or null where a key takes these only.
 
     Snakemake passes nested values of its command line as text, and YAML 1.1 takes ``1e-3`` for
     text.
@@ -46,9 +46,11 @@ def with_numbers(model: type[BaseModel], values: Any) -> Any:
     for name, field in model.model_fields.items():
         kinds = get_args(field.annotation) or (field.annotation,)
         text = values.get(name)
-        if not isinstance(text, str) or not {int, float} & set(kinds):
+        if not isinstance(text, str) or not {int, float, bool} & set(kinds):
             continue
-        if int in kinds and re.fullmatch(r"[+-]?[0-9]+", text):
+        if bool in kinds and text.lower() in ("true", "false"):
+            read[name] = text.lower() == "true"
+        elif int in kinds and re.fullmatch(r"[+-]?[0-9]+", text):
             read[name] = int(text)
         elif float in kinds and re.fullmatch(NUMBER, text):
             read[name] = float(text)
@@ -110,4 +112,4 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _numbers_in_text(cls, values: Any) -> Any:
-        return with_numbers(cls, values)
+        return with_scalars(cls, values)
