@@ -78,6 +78,7 @@ def world(tmp_path_factory):
         modules=at.true_modules,
         indirect=str(folder / "indirect.tsv"),
         perturbed=str(folder / "perturbed.tsv"),
+        pathways=str(folder / "pathways.gmt"),
         network="modules",
         genes=N_GENES,
         targets=TARGETS,

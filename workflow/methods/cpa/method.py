@@ -65,7 +65,7 @@ METHOD = Method(
     label="CPA",
     description="The compositional perturbation autoencoder, as its authors publish it "
     "(Lotfollahi et al. 2023).",
-    colour="#882255",
+    colour="#661100",
     position=65,
     settings=Cpa,
     # Lorch et al. 2026, Baselines

@@ -74,7 +74,7 @@ METHOD = Method(
     label="GEARS",
     description="Graph networks over similar genes, as their authors publish them "
     "(Roohani et al. 2024).",
-    colour="#44AA99",
+    colour="#332288",
     position=66,
     settings=Gears,
     files={"gene_sets": "gene_sets"},

@@ -86,6 +86,9 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
         import torch
 
         torch.set_num_threads(int(arguments.pop("threads")))
+        # Weight decay drives dead weights below 1e-38, where a CPU is seven times slower; threads
+        # started later inherit this.
+        torch.set_flush_denormal(True)
     own = [*snakemake.output, *(arguments[name] for name in ("checkpoint",) if name in arguments)]
     watch = end_with(ancestors_up_to_snakemake(), STOPPED)
     code = FAILED
