@@ -153,6 +153,22 @@ def run_as_job(tmp_path, body):
     )  # fmt: skip
 
 
+def test_numbers_too_small_for_a_fast_cpu_are_zero_in_jobs_with_threads(tmp_path):
+    """Also in the threads of torch, which start after the setting."""
+    result = run_as_job(
+        tmp_path,
+        """
+        import torch
+        snakemake.params["threads"] = 2
+        def main(*, table):
+            tiny = torch.full((1_000_000,), 1e-30)
+            assert (tiny * 1e-10 == 0).all()
+            assert (tiny * 1e-5 > 0).all()
+        """,
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_mistake_is_one_message_in_log_and_terminal(tmp_path):
     result = run_as_job(
         tmp_path,
