@@ -17,6 +17,5 @@ rule make_environment:
     params:
         python=INTERPRETER,
         known_to_work=lambda wildcards: python_of(wildcards.environment),
-        source=source("environments/make_environment"),
     script:
         "../scripts/environments/make_environment.py"
