@@ -1,0 +1,77 @@
+"""The cluster of the tests: it runs jobs, goes without a trace, and leaves other clusters alone."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm import mini_cluster as script
+
+installed = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("slurmctld") or not shutil.which("munged"),
+    reason=f"needs root and {', '.join(script.PACKAGES)}",
+)
+
+
+def daemons() -> set[str]:
+    """Numbers of the processes of SLURM and munge."""
+    done = subprocess.run(["pgrep", "slurmctld|slurmd|munged"], capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+@installed
+def test_jobs_run_where_they_belong_and_nothing_stays(tmp_path: Path) -> None:
+    try:
+        script.refuse_elsewhere(install=False)
+    except script.Refused as refusal:
+        pytest.skip(str(refusal))
+    before = daemons()
+    with script.mini_cluster() as cluster:
+        assert cluster.states() == {"idle": 3}
+        assert daemons() > before
+        for partition in ("cpu", "gpu"):
+            gres = ["--gres=gpu:1"] * (partition == "gpu")
+            script.command(
+                "sbatch", "-p", partition, *gres, "-o", tmp_path / partition, "-J", partition,
+                "--wrap", 'echo "$SLURMD_NODENAME:$CUDA_VISIBLE_DEVICES"',
+            )  # fmt: skip
+        deadline = time.monotonic() + script.PATIENCE
+        while {job["state"] for job in cluster.jobs()} != {"COMPLETED"}:
+            assert time.monotonic() < deadline, cluster.jobs()
+            time.sleep(0.2)
+        nodes = {job["name"]: job["node"] for job in cluster.jobs()}
+    assert nodes["cpu"] in {"c1", "c2"}
+    assert nodes["gpu"] == "g1"
+    assert (tmp_path / "gpu").read_text().strip() == "g1:0"
+    assert daemons() == before
+    assert not (script.ETC / "slurm.conf").exists()
+
+
+def test_the_cluster_of_somebody_else_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "ETC", tmp_path)
+    own = "ClusterName=ours\n"
+    (tmp_path / "slurm.conf").write_text(own)
+    with pytest.raises(script.Refused, match="is there: a SLURM is configured on this machine"):
+        script.refuse_elsewhere(install=True)
+    assert (tmp_path / "slurm.conf").read_text() == own
+
+
+def test_one_that_runs_is_not_started_again_and_one_that_was_killed_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "ETC", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    (tmp_path / "slurm.conf").write_text(f"{script.MARK}{os.getpid()}\n")
+    with pytest.raises(script.Refused, match=f"started by process {os.getpid()}"):
+        script.refuse_elsewhere(install=True)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "slurm.conf").write_text(f"{script.MARK}{gone.pid}\n")
+    with pytest.raises(script.Refused, match="root is needed"):
+        script.refuse_elsewhere(install=True)
+    assert not (tmp_path / "slurm.conf").exists()
