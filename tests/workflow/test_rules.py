@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+import yte
 from packaging.utils import canonicalize_name
 
 from pipeline.sources import source_hash
@@ -111,7 +112,7 @@ def test_main_has_no_defaults_but_none(path: Path) -> None:
 
 
 def test_the_cluster_profile_names_rules() -> None:
-    profile = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    profile = yte.process_yaml((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
     assert set(profile["set-resources"]) <= {rule["name"] for rule in with_script("everything")}
 
 
@@ -198,3 +199,36 @@ def test_every_caption_is_used() -> None:
     }
     there = {path.name for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
     assert there == used | {"workflow.rst"}
+
+
+def slurm_profile(**changes: object) -> dict:
+    """The profile with other values at its top."""
+    given = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    for name, change in changes.items():
+        given["__variables__"][name] |= change
+    return dict(yte.process_yaml(yaml.safe_dump(given, sort_keys=False)))
+
+
+def test_the_top_of_the_slurm_profile_reaches_every_rule() -> None:
+    profile = slurm_profile(
+        cpu={"partition": "short", "account": "us", "minutes": 90},
+        gpu={"partition": "fast", "qos": "high", "minutes": 600, "gres": "gpu:a100:1"},
+    )
+    rules = profile["set-resources"]
+    own = {"slurm_partition": "short", "slurm_account": "us"}
+    assert profile["default-resources"] == own | {
+        "mem_mb": "4000 * attempt", "runtime": "min(60 * attempt, 90)",
+    }  # fmt: skip
+    assert rules["select_genes"] == own | {
+        "mem_mb": "16000 * attempt", "runtime": "min(120 * attempt, 90)",
+    }  # fmt: skip
+    assert rules["lcd_fit_prior"] == {
+        "slurm_partition": "fast", "qos": "high", "gres": "gpu:a100:1",
+        "mem_mb": "16000 * attempt", "runtime": "min(1440 * attempt, 600)",
+    }  # fmt: skip
+
+
+def test_a_cluster_without_gpus_asks_for_none() -> None:
+    rules = slurm_profile(gpu={"gres": None})["set-resources"]
+    assert rules
+    assert not any("gres" in resources for resources in rules.values())
