@@ -35,6 +35,11 @@ include: "workflow/rules/effects.smk"
 include: "workflow/rules/effects_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
+include: "workflow/rules/cluster.smk"
+
+
+onstart:
+    before_the_first_job()
 
 
 rule all:

@@ -1,6 +1,7 @@
 """Settings, seeds and names that the rules share."""
 
 import sys
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
@@ -10,6 +11,7 @@ sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow"
 import yaml
 
 from lcd_core.errors import InputError
+from pipeline.cluster import need_of, watch_cluster
 from pipeline.config.config import load_config
 from pipeline.config.methods import DEFAULT, TUNED
 from pipeline.environment import prepare_environment
@@ -109,6 +111,27 @@ def checkpoint_interval(wildcards, threads):
 def source(script):
     """Hash of a script and of the modules it imports, so that editing them reruns the rule."""
     return source_hash(ROOT, f"workflow/scripts/{script}.py")
+
+
+def needs_of_rules(wildcards):
+    """What the rules that belong to this run ask a cluster for, at their first attempt."""
+    unused = {
+        "linear_systems": "linear_systems" not in CFG.analyses,
+        "effects": "effects" not in CFG.analyses,
+        "effects_figures": "effects" not in CFG.analyses,
+        "tuning": not PLAN.tuned,
+        "external": not EXTERNAL,
+    }
+    methods = {fit.method for fit in PLAN.benchmark} if IN_BENCHMARK else set()
+    others = set(PLAN.methods) - methods - ({LCD} if LCD_FITS else set())
+    needs = []
+    for rule in workflow.rules:
+        of_other = any(rule.name.startswith(f"{name}_") for name in others)
+        if workflow.is_local(rule) or unused.get(Path(str(rule.snakefile)).stem) or of_other:
+            continue
+        resources = dict(rule.expand_resources({}, [], attempt=1).items())
+        needs.append(asdict(need_of(rule.name, resources["_cores"], resources)))
+    return sorted(needs, key=lambda need: need["rule"])
 
 
 def raw_screen(wildcards):
@@ -344,6 +367,14 @@ def linear_seed(purpose):
         return derive_seed(CFG.seed, run=CFG.run, purpose=purpose, **which)
 
     return from_wildcards
+
+
+def before_the_first_job():
+    """On a cluster, end here where jobs could never start, rather than wait for them."""
+    try:
+        watch_cluster(workflow, CFG.cluster.check)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def final_files():

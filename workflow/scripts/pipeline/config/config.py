@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from lcd_core.errors import InputError
 from pipeline.config.checkpoints import Checkpoints
 from pipeline.config.clipr import Clipr
+from pipeline.config.cluster import Cluster
 from pipeline.config.effects import Effects
 from pipeline.config.enrichment import Enrichment
 from pipeline.config.environments import Environments
@@ -68,6 +69,7 @@ class Config(Section):
     threads: Threads = Field(default_factory=Threads)
     environments: Environments = Field(default_factory=Environments)
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
+    cluster: Cluster = Field(default_factory=Cluster)
     screen: Screen = Field(default_factory=Screen)
     simulation: Simulation = Field(default_factory=Simulation)
     quality_control: QualityControl = Field(default_factory=QualityControl)
