@@ -1,7 +1,6 @@
 """The cluster of the tests: it runs jobs, goes without a trace, and leaves other clusters alone."""
 
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -10,11 +9,6 @@ import pytest
 
 from tests.slurm import mini_cluster as script
 
-installed = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("slurmctld") or not shutil.which("munged"),
-    reason=f"needs root and {', '.join(script.PACKAGES)}",
-)
-
 
 def daemons() -> set[str]:
     """Numbers of the processes of SLURM and munge."""
@@ -22,12 +16,8 @@ def daemons() -> set[str]:
     return set(done.stdout.split())
 
 
-@installed
+@pytest.mark.usefixtures("alone")
 def test_jobs_run_where_they_belong_and_nothing_stays(tmp_path: Path) -> None:
-    try:
-        script.refuse_elsewhere(install=False)
-    except script.Refused as refusal:
-        pytest.skip(str(refusal))
     before = daemons()
     with script.mini_cluster() as cluster:
         assert cluster.states() == {"idle": 3}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,3 +233,33 @@ def test_a_cluster_without_gpus_asks_for_none() -> None:
     rules = slurm_profile(gpu={"gres": None})["set-resources"]
     assert rules
     assert not any("gres" in resources for resources in rules.values())
+
+
+def gpus_profile(monkeypatch: pytest.MonkeyPatch, path: Path, **changes: object) -> dict:
+    """The profile for machines with GPUs, where nvidia-smi lists three."""
+    tool = path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf 'GPU-1\\nGPU-2\\nGPU-3\\n'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+    text = (REPOSITORY / "profiles/gpus/config.yaml").read_text(encoding="utf-8")
+    given = yaml.safe_load(text)
+    given["__variables__"] |= changes
+    return dict(yte.process_yaml(yaml.safe_dump(given, sort_keys=False)))
+
+
+def test_one_job_per_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile = gpus_profile(monkeypatch, tmp_path)
+    assert profile["resources"] == ["gpu=3"]
+    assert gpus_profile(monkeypatch, tmp_path, gpus=2, jobs_per_gpu=4)["resources"] == ["gpu=8"]
+    cluster = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    assert set(profile["set-resources"]) == set(cluster["__variables__"]["rules"]["gpu"])
+    assert all(needs == {"gpu": 1} for needs in profile["set-resources"].values())
+
+
+@pytest.mark.parametrize("configuration", ["default", "everything"])
+def test_profiles_give_a_gpu_to_every_rule_that_can_use_one(configuration: str) -> None:
+    cluster = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    listed = set(cluster["__variables__"]["rules"]["gpu"])
+    using = {rule["name"] for rule in rules_of(configuration) if "device" in rule["params"]}
+    assert using
+    assert using <= listed

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from lcd_core.errors import InputError
+from pipeline.gpus import own_gpu
 from pipeline.ownership import ClaimLost, ancestors_up_to_snakemake, claim, end_with
 
 FAILED = 1
@@ -82,6 +83,7 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
             arguments[name] = value
     for name in ("source", "program"):  # a hash of the code, and which script it is
         arguments.pop(name, None)
+    gpu = own_gpu(arguments.get("device", "cpu"))
     if "threads" in arguments:
         import torch
 
@@ -93,7 +95,7 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
     watch = end_with(ancestors_up_to_snakemake(), STOPPED)
     code = FAILED
     try:
-        with signals(), claim(own):
+        with signals(), claim(own), gpu:
             main(**arguments)
         return
     except InputError as error:
