@@ -7,6 +7,7 @@ cells comparable is in ``obs["effective_library_size"]``. Which genes a target s
 ``uns["target_genes"]``, for targets that are not simply genes of their own name.
 """
 
+import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -111,6 +112,15 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
     except (InputError, PermissionError, MemoryError):
         raise
     except Exception as error:  # HDF5 and anndata have no common base for unreadable files
+        if is_lock(error):
+            raise InputError(
+                "the file is locked: another program has it open, or the file system has no locks",
+                where=str(path),
+                found=first_line(error),
+                remedy="close the program that has it open (a notebook, a viewer); where there is "
+                "none, as on some network file systems, set HDF5_USE_FILE_LOCKING=FALSE in the "
+                "environment and run again",
+            ) from error
         if not h5py.is_hdf5(path):
             what = "not an HDF5 file, so not an h5ad file"
         elif "truncated" in str(error):
@@ -123,6 +133,12 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
             found=f"{os.path.getsize(path):,} bytes; {first_line(error)}",
             remedy="copy, download or make the file again",
         ) from error
+
+
+def is_lock(error: BaseException) -> bool:
+    """Whether HDF5 could not lock a file that may be in order."""
+    own = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOLCK)
+    return own or "unable to lock file" in str(error)
 
 
 def first_line(error: BaseException) -> str:
