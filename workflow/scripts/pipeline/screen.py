@@ -3,7 +3,8 @@
 A screen is an AnnData with CSR ``int32`` counts in ``X`` (cells x genes), the perturbation of
 each cell in ``obs["perturbation"]`` and its number of counts over all genes of the imported file
 in ``obs["library_size"]``; where size factors other than the total were asked for, what makes
-cells comparable is in ``obs["effective_library_size"]``. Which genes a target stands for is in
+cells comparable is in ``obs["effective_library_size"]``; where controls are to be matched by
+batch, ``obs["batch"]`` has it. Which genes a target stands for is in
 ``uns["target_genes"]``, for targets that are not simply genes of their own name.
 """
 
@@ -26,6 +27,7 @@ from lcd_core.errors import InputError
 CONTROL = "control"
 SEPARATOR = "+"
 EFFECTIVE_LIBRARY_SIZE = "effective_library_size"
+BATCH = "batch"
 TARGET_GENES = "target_genes"
 
 TargetGenes = dict[str, tuple[str, ...]]

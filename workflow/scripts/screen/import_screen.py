@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError, shown
+from pipeline.batches import unmatched, unmatched_message
 from pipeline.labels import (
     MISSING,
     MISSING_LABELS,
@@ -24,6 +25,7 @@ from pipeline.labels import (
     whole_name,
 )
 from pipeline.screen import (
+    BATCH,
     CONTROL,
     EFFECTIVE_LIBRARY_SIZE,
     TARGET_GENES,
@@ -58,6 +60,7 @@ def main(
     drop_labels: Sequence[str],
     gene_symbols: str | None,
     modality: str | None = None,
+    batch_column: str | None = None,
     cells_table: str | None = None,
     target_genes: str | None = None,
 ) -> None:
@@ -92,6 +95,8 @@ def main(
         the names alone.
     modality
         Modality of an h5mu file; None for ``rna`` or the only one.
+    batch_column
+        Column of ``obs`` with the batch of each cell; None where controls are not matched.
     cells_table
         TSV or CSV with further columns of ``obs``, by the names of cells in its first column.
     target_genes
@@ -133,10 +138,13 @@ def main(
     matrix = read_counts(source, key, kept, cells, genes).checked()
     totals = np.asarray(matrix.sum(axis=1, dtype=np.int64)).ravel()
 
-    columns = obs_columns(obs, perturbation_column)
+    columns = obs_columns(obs, perturbation_column, batch_column)
     columns.insert(0, "perturbation", pd.Categorical([names[label] for label in labels]))
     columns.insert(1, "library_size", totals.astype(np.float64))
     columns.index = cells
+    if batch_column is not None:
+        columns.insert(2, BATCH, batches_of(obs, batch_column, place))
+        report_batches(columns)
     logging.info(
         "%d of %d cells, %d genes, %d perturbations, %d control cells",
         len(cells),
@@ -249,12 +257,19 @@ def kept_cells(obs: pd.DataFrame, keep: Mapping[str, object], raw: str) -> NDArr
     return kept
 
 
-def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
+def obs_columns(
+    obs: pd.DataFrame, perturbation_column: str, batch_column: str | None
+) -> pd.DataFrame:
     """Return the other columns that hold texts, numbers or truth values, and log those dropped."""
     columns = {}
     for column, values in obs.items():
-        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE):
-            if column != perturbation_column:
+        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE, BATCH):
+            if column == BATCH and batch_column is None:
+                logging.info(
+                    "obs['batch'] of the file is not used; set screen.batch_column to batch to "
+                    "match controls by it"
+                )
+            elif column not in (perturbation_column, batch_column):
                 logging.warning("obs[%r] of the file gives way to the pipeline's own", column)
             continue
         kind = pd.api.types.infer_dtype(values, skipna=True)
@@ -269,6 +284,36 @@ def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
             continue
         columns[str(column)] = values.astype("category") if kind == "string" else values
     return pd.DataFrame(columns, index=obs.index)
+
+
+def batches_of(obs: pd.DataFrame, column: str, raw: str) -> pd.Categorical:
+    """Return the batch of each cell as text, none missing."""
+    values = column_of(obs, column, f"{raw}, obs", "screen.batch_column")
+    missing = values.isna() | (values.astype(object).astype(str).str.strip() == "")
+    if missing.any():
+        raise InputError(
+            f"{missing.sum()} of {len(values)} cells have no batch",
+            where=f"{raw}, obs[{column!r}]",
+            found=(f"cell {name}" for name in obs.index[missing.to_numpy()]),
+            remedy="give every cell its batch, leave such cells out by screen.keep, or set "
+            "screen.batch_column to null",
+        )
+    if pd.api.types.is_float_dtype(values) and (values == values.round()).all():
+        values = values.astype(np.int64)  # whole numbers in a column that had gaps
+    return pd.Categorical(values.astype(object).astype(str))
+
+
+def report_batches(obs: pd.DataFrame) -> None:
+    """Log the batches, and warn of perturbations in batches without control cells."""
+    number = obs[BATCH].astype(str).value_counts()
+    logging.info(
+        "%d batches, by cells: %s",
+        len(number),
+        shown(f"{name} ({cells})" for name, cells in number.items()),
+    )
+    apart = unmatched(obs)
+    if apart:
+        logging.warning("%s", unmatched_message(apart))
 
 
 # --- perturbations --------------------------------------------------------------------------------

@@ -144,6 +144,14 @@ class Screen(Section):
         "missing values too.",
         source=PIPELINE,
     )
+    batch_column: str | None = key(
+        None,
+        "Column of `obs` with the batch of each cell (lane, replicate, day): differential "
+        "expression and the size factors `median_ratio` then compare perturbed cells with control "
+        "cells of their own batch. null: with all control cells.",
+        source=PIPELINE,
+        min_length=1,
+    )
     gene_name_column: str | None = key(
         None,
         "Column of `var` with the gene names; null takes the names of `var` itself.",
