@@ -53,9 +53,20 @@ def save_tensors(
 
 
 def load_tensors(
-    path: str | Path, kind: str, device: str | torch.device = "cpu"
+    path: str | Path, kind: str, device: str | torch.device = "cpu", origin: str | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`save_tensors` wrote: tensors and metadata.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it holds.
+    device
+        Where the tensors go.
+    origin
+        Where such a file comes from, for the message that it is missing.
 
     Raises
     ------
@@ -67,8 +78,9 @@ def load_tensors(
         raise InputError(
             f"cannot read the {kind}",
             where=str(path),
-            found="a folder" if path.is_dir() else "no such file",
-            remedy=f"give the path of the file that holds a {kind}",
+            found=_instead_of_a_file(path),
+            remedy=f"give the path of the file that holds a {kind}"
+            + ("" if origin is None else f"; {origin}"),
         )
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
@@ -84,6 +96,17 @@ def load_tensors(
             found=str(error),
             remedy="delete the file and make it again",
         ) from error
+
+
+def _instead_of_a_file(path: Path) -> str:
+    """Say what is missing: the file, or the first of its folders; or that it is a folder."""
+    if path.is_dir():
+        files = sorted(entry.name for entry in path.glob("*.safetensors"))
+        return f"a folder, with {', '.join(files)} in it" if files else "a folder"
+    missing = path.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    return "no such file" if missing == path.absolute() else f"no such folder: {missing}"
 
 
 def _check(metadata: Mapping[str, Any], kind: str, path: Path) -> None:

@@ -18,6 +18,7 @@ from lcd_core.states import EXPRESSION, StateTransform
 from lcd_core.streams import stream
 
 KIND = "fitted model"
+ORIGIN = "LCD.save writes it, and the workflow does when its path is asked for"
 
 
 class LCD:
@@ -169,7 +170,7 @@ class LCD:
         InputError
             If the file is missing or damaged, or no model of this version.
         """
-        tensors, metadata = load_tensors(path, KIND, device)
+        tensors, metadata = load_tensors(path, KIND, device, ORIGIN)
         settings = metadata["settings"]
         state = {k.removeprefix("drift."): v for k, v in tensors.items() if k.startswith("drift.")}
         drift = Drift(

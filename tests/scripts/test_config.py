@@ -340,6 +340,25 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "a.h5ad with kind simulated",
         "screen.kind: file",
     ),
+    "no control label": ({"screen": {"control_label": []}}, "screen.control_label", "[]", "text"),
+    "a number for a label": (
+        {"screen": {"control_label": 0}},
+        "screen.control_label",
+        "0",
+        "quote a number",
+    ),
+    "control repeated": (
+        {"screen": {"control_label": ["NT", "NT"]}},
+        "screen.control_label",
+        "NT",
+        "list of",
+    ),
+    "control dropped": (
+        {"screen": {"control_label": ["NT", "ctrl"], "drop_labels": ["ctrl", "x"]}},
+        "screen.drop_labels",
+        "ctrl",
+        "one of the three",
+    ),
     "control ignored": (
         {"screen": {"ignore_labels": ["control"]}},
         "screen.ignore_labels",

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, object] = {
     "keep": {},
     "gene_name_column": None,
     "ignore_labels": (),
+    "drop_labels": (),
     "gene_symbols": None,
 }
 
@@ -313,7 +314,7 @@ def test_missing_matrices(tmp_path: Path) -> None:
         tmp_path / "raw.h5ad", counts, labels, layers={"counts": counts, "norm": 1.0 * counts}
     )
     text = refused(tmp_path, raw, counts="count")
-    assert "did you mean counts?" in text
+    assert "did you mean 'counts'?" in text
     assert "norm" in text
     cells = ad.read_h5ad(raw)
     cells.X = None
@@ -334,7 +335,7 @@ def test_empty_screens(tmp_path: Path, shape: tuple[int, int]) -> None:
 def test_misspelt_column(tmp_path: Path) -> None:
     raw = user_file(tmp_path / "raw.h5ad", obs={"guide": "g"})
     text = refused(tmp_path, raw, perturbation_column="pertubation")
-    assert "did you mean perturbation?" in text
+    assert "did you mean 'perturbation'?" in text
     assert "guide" in text
     assert "screen.perturbation_column" in text
 
@@ -342,7 +343,7 @@ def test_misspelt_column(tmp_path: Path) -> None:
 def test_absent_control(tmp_path: Path) -> None:
     text = refused(tmp_path, user_file(tmp_path / "raw.h5ad"), control_label="Contrl")
     assert "'Contrl'" in text
-    assert "did you mean control?" in text
+    assert "did you mean 'control'?" in text
     assert "A+B (8)" in text
 
 
@@ -380,7 +381,7 @@ def test_duplicated_names(tmp_path: Path) -> None:
 def test_bad_columns_of_gene_names(tmp_path: Path) -> None:
     symbols: list[object] = [f"S{j}" for j in range(12)]
     raw = user_file(tmp_path / "raw.h5ad", var={"symbol": symbols})
-    assert "did you mean symbol?" in refused(tmp_path, raw, gene_name_column="symbols")
+    assert "did you mean 'symbol'?" in refused(tmp_path, raw, gene_name_column="symbols")
     symbols[3] = None
     raw = user_file(tmp_path / "raw.h5ad", var={"symbol": symbols})
     assert "gene number 4" in refused(tmp_path, raw, gene_name_column="symbol")
@@ -442,7 +443,7 @@ def test_canonical_control_name_used_otherwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keep", "message"),
     [
-        ({"confidnt": True}, "did you mean confident?"),
+        ({"confidnt": True}, "did you mean 'confident'?"),
         ({"batch": "z"}, "no cell has the required value 'z'"),
         ({"confident": "True"}, "no cell has the required value 'True'"),
         ({"confident": True, "batch": "x"}, "no cell has all"),

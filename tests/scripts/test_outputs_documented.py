@@ -129,6 +129,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keep={},
         gene_name_column=None,
         ignore_labels=[],
+        drop_labels=[],
         gene_symbols=None,
         target_genes=at("screen/table.txt"),
     )

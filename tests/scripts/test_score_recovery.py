@@ -103,6 +103,7 @@ def world(tmp_path_factory):
         keep={},
         gene_name_column=None,
         ignore_labels=[],
+        drop_labels=[],
         gene_symbols=None,
     )
     write_tests(at.train, at.differential_expression)

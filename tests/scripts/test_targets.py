@@ -138,7 +138,7 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
 def test_a_column_of_symbols_that_is_not_there(tmp_path: Path) -> None:
     text = refused(tmp_path, raw_file(tmp_path, IDS, SYMBOLS), gene_symbols="symbols")
     assert "screen.gene_symbols" in text
-    assert "did you mean symbol" in text
+    assert "did you mean 'symbol'" in text
 
 
 @given(

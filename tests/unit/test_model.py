@@ -87,6 +87,16 @@ class TestFiles:
         with pytest.raises(InputError, match=r"(?s)cannot read the fitted model.*a folder"):
             LCD.load(tmp_path)
 
+    def test_what_is_missing_and_where_it_comes_from(self, model, tmp_path):
+        with pytest.raises(InputError) as error:
+            LCD.load(tmp_path / "results" / "run" / "model.safetensors")
+        assert f"no such folder: {tmp_path / 'results'}" in str(error.value)
+        assert "LCD.save writes it" in str(error.value)
+        assert "delete" not in str(error.value)
+        model.save(tmp_path / "model.safetensors")
+        with pytest.raises(InputError, match=r"a folder, with model\.safetensors in it"):
+            LCD.load(tmp_path)
+
     def test_a_damaged_file_is(self, model, tmp_path):
         path = tmp_path / "model.safetensors"
         path.write_bytes(b"\x00" * 10)

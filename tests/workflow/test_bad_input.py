@@ -70,7 +70,7 @@ def test_a_valid_screen_is_imported(project) -> None:
     [
         (
             {"perturbation_column": "perturbations"},
-            ["screen.h5ad, obs", "'perturbations'", "did you mean perturbation?"],
+            ["screen.h5ad, obs", "'perturbations'", "did you mean 'perturbation'?"],
         ),
         (
             {"control_label": "non-targeting"},
@@ -91,6 +91,37 @@ def test_a_table_of_targets_that_is_not_there(project) -> None:
     message = refused(project, IMPORTED, "--cores", "1", log=None)
     parts = ["tiny.yaml, screen.target_genes", "tables/targets.tsv"]
     assert all(part in message for part in parts), message
+
+
+def test_a_table_of_cells_that_is_not_there(project) -> None:
+    project.configure("screen", cells_table="tables/cells.csv")
+    message = refused(project, IMPORTED, "--cores", "1", log=None)
+    parts = ["tiny.yaml, screen.cells_table", "tables/cells.csv"]
+    assert all(part in message for part in parts), message
+
+
+def test_a_screen_that_is_not_there(project) -> None:
+    project.configure("screen", path="data/mine.h5ad")
+    for target in (IMPORTED, "all"):
+        message = refused(project, target, "--cores", "1", log=None)
+        parts = ["tiny.yaml, screen.path", "data/mine.h5ad", f"starts at {project.folder}"]
+        assert all(part in message for part in parts), message
+        assert not results(project)
+
+
+def test_a_screen_may_go_once_it_is_imported(project) -> None:
+    project.run(IMPORTED, "--cores", "1")
+    (project.folder / "screen.h5ad").unlink()
+    project.run(FILTERED, "--cores", "1")
+
+
+def test_a_folder_in_place_of_a_screen(project) -> None:
+    (project.folder / "mtx").mkdir()
+    (project.folder / "mtx" / "matrix.mtx").write_text("x")
+    project.configure("screen", path="mtx")
+    message = refused(project, IMPORTED, "--cores", "1", log="logs/tiny/import_screen.log")
+    assert "scanpy.read_10x_mtx('mtx')" in message
+    assert not results(project)
 
 
 def test_a_changed_table_of_targets_is_imported_again(project) -> None:

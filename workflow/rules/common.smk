@@ -143,13 +143,13 @@ def raw_screen(wildcards):
     return CFG.screen.path
 
 
-def table_of_targets():
-    """The user's table of targets and genes, if there is one."""
-    path = CFG.screen.target_genes
+def table_of_screen(key, what):
+    """A table of the user that belongs to the screen, if there is one."""
+    path = getattr(CFG.screen, key)
     if path is not None and not Path(path).exists():
         error = InputError(
-            "there is no such table of targets",
-            where=f"{CONFIG_FILE}, screen.target_genes",
+            f"there is no such table of {what}",
+            where=f"{CONFIG_FILE}, screen.{key}",
             found=path,
             remedy="correct the path, relative to the working directory, or set it to null",
         )
@@ -453,6 +453,23 @@ def final_files():
     return files
 
 
+def check_screen():
+    """Raise WorkflowError where the user's file is not there, and has not been imported before."""
+    path = CFG.screen.path
+    if path is None or Path(path).exists() or Path(f"{RESULTS}/screen/imported.h5ad").exists():
+        return
+    inside = Path(path).absolute().parent
+    error = InputError(
+        "there is no such file",
+        where=f"{CONFIG_FILE}, screen.path",
+        found=path if inside.exists() else f"{path}, and no folder {inside}",
+        remedy=f"correct the path; a relative one starts at {Path.cwd()}",
+    )
+    raise WorkflowError(str(error))
+
+
+if IN_BENCHMARK or "effects" in CFG.analyses:
+    check_screen()
 if IN_BENCHMARK:
     for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
         check_gene_sets(PLAN.methods[name])

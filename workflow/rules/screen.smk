@@ -43,7 +43,8 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
-        target_genes=table_of_targets(),
+        cells_table=table_of_screen("cells_table", "cells"),
+        target_genes=table_of_screen("target_genes", "targets"),
     output:
         screen="<results>/screen/imported.h5ad",
     log:
@@ -51,9 +52,9 @@ rule import_screen:
     benchmark:
         "<benchmarks>/import_screen.tsv"
     conda:
-        "../../envs/core.yaml"
+        "../../envs/screen.yaml"
     params:
-        **settings("screen", leave_out=(*WHERE_THE_SCREEN_IS, "target_genes")),
+        **settings("screen", leave_out=(*WHERE_THE_SCREEN_IS, "cells_table", "target_genes")),
         source=source("screen/import_screen"),
     script:
         "../scripts/screen/import_screen.py"

@@ -1,9 +1,12 @@
 """Differential expression of every perturbation against control.
 
 Mann-Whitney U by illico, whose values equal SciPy's asymptotic method with ties and continuity
-corrected; ``benchmarks/differential_expression.py`` compares it with other libraries.
+corrected; ``benchmarks/differential_expression.py`` compares it with other libraries. Where a
+screen has several batches, perturbed cells are compared with the control cells of their own
+(:mod:`pipeline.batches`).
 """
 
+import logging
 from pathlib import Path
 
 import anndata as ad
@@ -16,6 +19,14 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from lcd_core.errors import InputError
+from pipeline.batches import (
+    batch_codes,
+    matched_numbers,
+    numbers_of_cells,
+    unmatched,
+    unmatched_message,
+    van_elteren,
+)
 from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, readable_h5ad, scaled_log1p
 
 logger.disable("illico")  # it reports every call
@@ -80,7 +91,7 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
     ----------
     screen
         A screen: counts in ``X`` (CSR), ``obs["perturbation"]`` with control cells,
-        ``obs["library_size"]``.
+        ``obs["library_size"]``, and ``obs["batch"]`` if controls are to be matched by it.
     n_threads
         Threads; the result does not depend on them.
 
@@ -98,6 +109,12 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
     - ``obs["n_cells"]``;
     - ``uns["target_genes"]`` of the screen, if it has one.
 
+    With several batches the tests are van Elteren's, ``statistic`` is the sum of U over the
+    batches, ``auroc`` their weighted share, and changes are to the control cells of the same
+    batches, weighted by the perturbation's own; see :mod:`pipeline.batches`. Cells in batches
+    without control cells are left out; ``obs["n_matched"]`` counts the others. A perturbation
+    without any of these is compared with all control cells.
+
     Raises
     ------
     InputError
@@ -111,9 +128,41 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
             where="obs['perturbation']",
             found=labels.categories,
         )
+    labels = labels.reorder_categories([CONTROL, *names])
+    genes = [str(gene) for gene in screen.var_names]
+    batches = batch_codes(screen)
+    obs = pd.DataFrame({"n_cells": np.bincount(labels.codes)[1:]}, index=names)
+    if batches.any():
+        layers, matched = batch_matched_tests(screen, labels, batches, n_threads)
+        obs["n_matched"] = matched
+    else:
+        layers = all_controls_tests(screen, labels, n_threads)
+    return ad.AnnData(
+        X=layers.pop("log_fold_change"),
+        obs=obs,
+        var=pd.DataFrame(index=genes),
+        layers=layers,
+        uns={key: screen.uns[key] for key in (TARGET_GENES,) if key in screen.uns},
+    )
+
+
+def all_controls_tests(
+    screen: ad.AnnData, labels: pd.Categorical, n_threads: int
+) -> dict[str, NDArray[np.float64]]:
+    """Compare every perturbation with all control cells; the layers and ``log_fold_change``.
+
+    Parameters
+    ----------
+    screen
+        A screen.
+    labels
+        Perturbation of each cell, the control first among the categories.
+    n_threads
+        Threads.
+    """
+    names = list(labels.categories[1:])
     counts, sizes_of_cells = sparse.csr_matrix(screen.X), library_sizes(screen)
     values = sparse_lognorm(counts, sizes_of_cells)
-    labels = labels.reorder_categories([CONTROL, *names])
     sizes = np.bincount(labels.codes)
     means = group_means(values, labels.codes, len(sizes))
 
@@ -135,18 +184,85 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
     tests = tests.reindex(rows)
     shape = (len(names), len(genes))
     statistic = tests["statistic"].to_numpy(dtype=np.float64).reshape(shape)
-    return ad.AnnData(
-        X=means[1:] - means[0],
-        obs=pd.DataFrame({"n_cells": sizes[1:]}, index=names),
-        var=pd.DataFrame(index=genes),
-        layers={
-            "statistic": statistic,
-            "auroc": statistic / (sizes[1:, None] * float(sizes[0])),
-            "p_value": tests["p_value"].to_numpy(dtype=np.float64).reshape(shape),
-            "log2_fold_change": pooled,
-        },
-        uns={key: screen.uns[key] for key in (TARGET_GENES,) if key in screen.uns},
+    return {
+        "log_fold_change": means[1:] - means[0],
+        "statistic": statistic,
+        "auroc": statistic / (sizes[1:, None] * float(sizes[0])),
+        "p_value": tests["p_value"].to_numpy(dtype=np.float64).reshape(shape),
+        "log2_fold_change": pooled,
+    }
+
+
+def batch_matched_tests(
+    screen: ad.AnnData, labels: pd.Categorical, batches: NDArray[np.intp], n_threads: int
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
+    """Compare every perturbation with the control cells of its batches.
+
+    Parameters
+    ----------
+    screen, labels, n_threads
+        As in :func:`all_controls_tests`.
+    batches
+        Number of each cell's batch.
+
+    Returns
+    -------
+    What :func:`all_controls_tests` returns, and the cells of each perturbation that have control
+    cells of their batch.
+    """
+    apart = unmatched(screen.obs)
+    if apart:
+        logging.warning("%s", unmatched_message(apart))
+    codes = np.asarray(labels.codes, dtype=np.intp)
+    n_groups = len(labels.categories)
+    cells = numbers_of_cells(codes, batches, n_groups)
+    matched = matched_numbers(cells)
+    used = (codes == 0) | (cells[0] > 0)[batches]
+
+    counts, sizes = sparse.csr_matrix(screen.X), library_sizes(screen)
+    values = sparse_lognorm(counts, sizes)
+    statistic, share, p_value = van_elteren(values[used], codes[used], batches[used], n_groups)
+
+    change, log2_change = (np.empty(statistic.shape) for _ in range(2))
+    n_batches = cells.shape[1]
+    groups = np.where(codes == 0, n_groups - 1 + batches, codes - 1)  # controls of a batch are one
+    adding = sparse.csr_matrix(
+        (used.astype(np.float64), (groups, np.arange(len(groups)))),
+        shape=(n_groups - 1 + n_batches, len(groups)),
     )
+    sums, pooled = (np.asarray((adding @ each).todense()) for each in (values, counts))
+    libraries = adding @ sizes
+    own, controls = slice(n_groups - 1), slice(n_groups - 1, None)
+    in_batches = sparse.csr_matrix(
+        (sizes * used * (codes > 0), (np.maximum(codes - 1, 0), batches)),
+        shape=(n_groups - 1, n_batches),
+    ).toarray()
+    with np.errstate(divide="ignore", invalid="ignore"):  # batches without control, of weight 0
+        control_means = np.nan_to_num(sums[controls] / cells[0][:, None])
+        control_rates = np.nan_to_num(pooled[controls] / libraries[controls][:, None])
+        shares = matched / matched.sum(axis=1, keepdims=True)
+        change = sums[own] / matched.sum(axis=1)[:, None] - shares @ control_means
+        # A batch counts by the perturbation's library in it, as the pooled counts do.
+        empty = in_batches.sum(axis=1, keepdims=True) == 0
+        shares = np.where(empty, matched, in_batches)
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        half = 0.5 / ((matched > 0) @ libraries[controls])[:, None]
+        rates = (pooled[own] + 0.5) / np.maximum(libraries[own], 1)[:, None]
+        log2_change = np.log2(rates / (shares @ control_rates + half))
+    layers = {
+        "log_fold_change": change,
+        "statistic": statistic,
+        "auroc": share,
+        "p_value": p_value,
+        "log2_fold_change": log2_change,
+    }
+    alone = matched.sum(axis=1) == 0
+    if alone.any():
+        kept = ~np.isin(codes, np.flatnonzero(~alone) + 1)
+        rest = labels[kept].remove_unused_categories()
+        for name, layer in all_controls_tests(screen[kept], rest, n_threads).items():
+            layers[name][alone] = layer
+    return layers, matched.sum(axis=1)
 
 
 def read_differential_expression(path: str | Path) -> ad.AnnData:

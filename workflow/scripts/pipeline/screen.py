@@ -3,10 +3,12 @@
 A screen is an AnnData with CSR ``int32`` counts in ``X`` (cells x genes), the perturbation of
 each cell in ``obs["perturbation"]`` and its number of counts over all genes of the imported file
 in ``obs["library_size"]``; where size factors other than the total were asked for, what makes
-cells comparable is in ``obs["effective_library_size"]``. Which genes a target stands for is in
+cells comparable is in ``obs["effective_library_size"]``; where controls are to be matched by
+batch, ``obs["batch"]`` has it. Which genes a target stands for is in
 ``uns["target_genes"]``, for targets that are not simply genes of their own name.
 """
 
+import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -25,6 +27,7 @@ from lcd_core.errors import InputError
 CONTROL = "control"
 SEPARATOR = "+"
 EFFECTIVE_LIBRARY_SIZE = "effective_library_size"
+BATCH = "batch"
 TARGET_GENES = "target_genes"
 
 TargetGenes = dict[str, tuple[str, ...]]
@@ -111,6 +114,15 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
     except (InputError, PermissionError, MemoryError):
         raise
     except Exception as error:  # HDF5 and anndata have no common base for unreadable files
+        if is_lock(error):
+            raise InputError(
+                "the file is locked: another program has it open, or the file system has no locks",
+                where=str(path),
+                found=first_line(error),
+                remedy="close the program that has it open (a notebook, a viewer); where there is "
+                "none, as on some network file systems, set HDF5_USE_FILE_LOCKING=FALSE in the "
+                "environment and run again",
+            ) from error
         if not h5py.is_hdf5(path):
             what = "not an HDF5 file, so not an h5ad file"
         elif "truncated" in str(error):
@@ -123,6 +135,12 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
             found=f"{os.path.getsize(path):,} bytes; {first_line(error)}",
             remedy="copy, download or make the file again",
         ) from error
+
+
+def is_lock(error: BaseException) -> bool:
+    """Whether HDF5 could not lock a file that may be in order."""
+    own = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOLCK)
+    return own or "unable to lock file" in str(error)
 
 
 def first_line(error: BaseException) -> str:

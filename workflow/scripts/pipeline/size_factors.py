@@ -6,7 +6,7 @@ term of edgeR) is a total that has been freed from such genes; it is used wherev
 ``obs["library_size"]`` would be to make cells comparable.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import anndata as ad
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError
+from pipeline.batches import batch_codes
 from pipeline.screen import CONTROL
 
 COLUMN_PREFIX = "obs:"
@@ -105,6 +106,10 @@ def median_ratios(cells: ad.AnnData, where: str) -> NDArray[np.float64]:
     count over both pools is at least 0.1). The control is the reference, and not the mean of all
     conditions, so that a perturbation depends on its own cells and on the control alone. Cells of
     one condition differ by their library sizes.
+
+    Where the screen has batches, the control's shares are those of each batch, weighted by the
+    condition's library in it: batches differ in composition too. Batches without control cells do
+    not count, unless a condition is in no others.
     """
     pooled = pooled_counts(cells)
     labels = cells.obs["perturbation"].astype(str)
@@ -113,10 +118,13 @@ def median_ratios(cells: ad.AnnData, where: str) -> NDArray[np.float64]:
     shares = pooled.to_numpy() / totals.clip(lower=1).to_numpy()[:, None]  # empty cells
     depth = totals[CONTROL] / n_cells[CONTROL]
     ratios = {}
-    for name, own in zip(pooled.index, shares, strict=True):
-        expressed = 0.5 * (own + shares[0]) * depth >= MIN_MEAN
+    references = shares[[0] * len(shares)]
+    if batch_codes(cells).any():
+        shares, references = batch_matched_shares(cells, list(pooled.index), shares, references)
+    for name, own, control in zip(pooled.index, shares, references, strict=True):
+        expressed = 0.5 * (own + control) * depth >= MIN_MEAN
         with np.errstate(divide="ignore"):
-            each = own[expressed] / shares[0, expressed]
+            each = own[expressed] / control[expressed]
         ratios[name] = float(np.median(each)) if len(each) else 0.0
         if not 0 < ratios[name] < np.inf:
             raise InputError(
@@ -129,6 +137,50 @@ def median_ratios(cells: ad.AnnData, where: str) -> NDArray[np.float64]:
                 "quality_control.min_cells_per_perturbation",
             )
     return labels.map(ratios).to_numpy(dtype=np.float64)
+
+
+def batch_matched_shares(
+    cells: ad.AnnData,
+    names: Sequence[str],
+    shares: NDArray[np.float64],
+    references: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of the counts of each condition, and of the control as it is in the same batches.
+
+    Parameters
+    ----------
+    cells
+        A screen with ``obs["batch"]``.
+    names
+        Conditions, the control first.
+    shares, references
+        Shares over all batches, conditions x genes: a condition's own and the control's. They
+        stay for the control itself, and for conditions that are in no batch with controls.
+    """
+    labels = cells.obs["perturbation"].astype(str)
+    codes = pd.Categorical(labels, categories=names).codes.astype(np.intp)
+    batches = batch_codes(cells)
+    sizes = cells.obs["library_size"].to_numpy(dtype=np.float64)
+    n, n_batches = len(names), int(batches.max()) + 1
+    has_control = np.bincount(batches, codes == 0, n_batches) > 0
+    used = has_control[batches]
+    libraries = np.zeros((n, n_batches))
+    shares, references = shares.copy(), references.copy()
+    np.add.at(libraries, (codes[used], batches[used]), sizes[used])
+    in_batches = sparse.csr_matrix(
+        (used.astype(np.float64), (codes, np.arange(len(codes)))), shape=(n, len(codes))
+    )
+    control = sparse.csr_matrix(
+        ((codes == 0).astype(np.float64), (batches, np.arange(len(codes)))),
+        shape=(n_batches, len(codes)),
+    )
+    control_shares = (control @ cells.X).toarray() / np.maximum(control @ sizes, 1)[:, None]
+    total = np.maximum(libraries.sum(axis=1, keepdims=True), 1)
+    own = (in_batches @ cells.X).toarray() / total
+    matched = (libraries > 0).any(axis=1) & (np.arange(n) > 0)
+    shares[matched] = own[matched]
+    references[matched] = ((libraries / total) @ control_shares)[matched]
+    return shares, references
 
 
 def totals_without(cells: ad.AnnData, genes: Collection[str], where: str) -> NDArray[np.float64]:

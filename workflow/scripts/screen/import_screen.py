@@ -1,8 +1,6 @@
-"""Turn a user's h5ad file into a checked screen with canonical names of perturbations."""
+"""Turn a user's file into a checked screen with canonical names of perturbations."""
 
-import difflib
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +13,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lcd_core.errors import InputError, shown
+from pipeline.batches import unmatched, unmatched_message
+from pipeline.labels import (
+    MISSING,
+    MISSING_LABELS,
+    canonical_names,
+    listed,
+    report_labels,
+    require_labels,
+    suggestion,
+    whole_name,
+)
 from pipeline.screen import (
+    BATCH,
     CONTROL,
     EFFECTIVE_LIBRARY_SIZE,
-    SEPARATOR,
     TARGET_GENES,
-    canonical_name,
-    readable_h5ad,
     targets_of,
     write_h5ad,
 )
@@ -31,10 +38,10 @@ from pipeline.targets import (
     read_target_table,
     report_targets,
 )
+from pipeline.user_files import Parts, UserFile, element, layers_of, table_at, with_cells_table
 
 CHUNK = 2**24  # matrix entries looked at together, which bounds the memory of the checks
-COMMON_SEPARATORS = "+_,;|& "
-MISSING_LABELS = {"", "nan", "NA"}
+LOOKED_AT = 2**16  # matrix entries by which a matrix is offered as one of counts
 INT32_MAX = np.iinfo(np.int32).max
 FLOAT16_EXACT = 2048  # half precision holds every integer up to here
 
@@ -45,12 +52,16 @@ def main(
     screen: str,
     counts: str,
     perturbation_column: str,
-    control_label: str,
+    control_label: str | Sequence[str],
     separator: str | Sequence[str],
     keep: Mapping[str, object],
     gene_name_column: str | None,
     ignore_labels: Sequence[str],
+    drop_labels: Sequence[str],
     gene_symbols: str | None,
+    modality: str | None = None,
+    batch_column: str | None = None,
+    cells_table: str | None = None,
     target_genes: str | None = None,
 ) -> None:
     """Read a user's file, check everything the pipeline relies on, and write the screen.
@@ -58,17 +69,18 @@ def main(
     Parameters
     ----------
     raw
-        The user's h5ad file.
+        The user's file: h5ad, h5mu or 10x HDF5.
     screen
         The screen to write.
     counts
-        ``"X"``, or the layer that holds the counts.
+        ``"X"``, ``"raw"``, or the layer that holds the counts.
     perturbation_column
         Column of ``obs`` that names the perturbation of each cell.
     control_label
-        Label of control cells there; within a combination it means "no target".
+        Label of control cells there, or several; within a combination it means "no target".
     separator
-        What joins the targets of a combination; several alternatives may be given.
+        What joins the targets of a combination; several alternatives may be given, and none, so
+        that labels are whole.
     keep
         Column of ``obs`` -> value, or list of values, that a cell must have to be kept.
     gene_name_column
@@ -76,9 +88,17 @@ def main(
     ignore_labels
         Targets that mean "no target", such as ``NT`` in ``NT_MYC``. A label of nothing but these
         is control.
+    drop_labels
+        Labels whose cells are left out.
     gene_symbols
         Column of ``var`` by which targets are found among the genes besides their names; None for
         the names alone.
+    modality
+        Modality of an h5mu file; None for ``rna`` or the only one.
+    batch_column
+        Column of ``obs`` with the batch of each cell; None where controls are not matched.
+    cells_table
+        TSV or CSV with further columns of ``obs``, by the names of cells in its first column.
     target_genes
         TSV with the genes of targets that are no genes themselves.
 
@@ -87,23 +107,44 @@ def main(
     InputError
         For everything in the file that is not as the settings say.
     """
-    with readable_h5ad(raw) as file:
-        obs, var = (read_table(file, name, raw) for name in ("obs", "var"))
-    cells, genes = cell_names(obs, raw), gene_names(var, gene_name_column, raw)
-    kept = kept_cells(obs, keep, raw)
-    obs, cells = obs.loc[kept], cells[kept]
-    labels = perturbation_labels(obs, perturbation_column, raw)
-    where = f"{raw}, obs[{perturbation_column!r}]"
+    source = UserFile(raw, modality)
+    with source.parts() as (parts, place):
+        obs = read_table(parts, "obs", place)
+        key = counts_key(parts, counts, place)
+        var = read_table(parts, "raw/var" if key == "raw/X" else "var", place)
+    cells, genes = cell_names(obs, place), gene_names(var, gene_name_column, place)
+    if cells_table:
+        obs = with_cells_table(obs.set_axis(cells), cells_table, place)
+    kept = kept_cells(obs, keep, place)
+    where = f"{place}, obs[{perturbation_column!r}]"
+    labels = cell_labels(obs, perturbation_column, place)
+    kept &= ~dropped_cells(labels, kept, drop_labels, where)
+    obs, cells, labels = obs.loc[kept], cells[kept], labels[kept]
+    require_no_gaps(labels, cells, where)
     names = canonical_names(labels, control_label, separator, ignore_labels, genes, where)
-    uns = targets_table(names.values(), var, genes, gene_symbols, target_genes, raw)
+    uns = targets_table(
+        names.values(), var, genes, gene_symbols, target_genes, place, whole=not listed(separator)
+    )
+    report_labels(
+        Counter(labels),
+        names,
+        control_label,
+        separator,
+        ignore_labels,
+        known_names(genes, uns),
+        perturbation_column,
+    )
 
-    matrix = read_counts(raw, counts, kept, cells, genes).checked()
+    matrix = read_counts(source, key, kept, cells, genes).checked()
     totals = np.asarray(matrix.sum(axis=1, dtype=np.int64)).ravel()
 
-    columns = obs_columns(obs, perturbation_column)
+    columns = obs_columns(obs, perturbation_column, batch_column)
     columns.insert(0, "perturbation", pd.Categorical([names[label] for label in labels]))
     columns.insert(1, "library_size", totals.astype(np.float64))
     columns.index = cells
+    if batch_column is not None:
+        columns.insert(2, BATCH, batches_of(obs, batch_column, place))
+        report_batches(columns)
     logging.info(
         "%d of %d cells, %d genes, %d perturbations, %d control cells",
         len(cells),
@@ -119,24 +160,17 @@ def main(
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def read_table(file: h5py.File, name: str, raw: str) -> pd.DataFrame:
-    """Read ``obs`` or ``var``."""
-    table = ad.io.read_elem(file[name]) if name in file else None
-    if not isinstance(table, pd.DataFrame):
+def read_table(parts: Parts, name: str, place: str) -> pd.DataFrame:
+    """Read ``obs``, ``var`` or ``raw/var``."""
+    table = table_at(parts, name)
+    if table is None:
         raise InputError(
             f"an h5ad file has a table named {name}",
-            where=raw,
-            found=f"an HDF5 file with {', '.join(file) or 'nothing'} at its top",
+            where=place,
+            found=f"an HDF5 file with {', '.join(parts) or 'nothing'} at its top",
             remedy="read the file with a recent anndata and write it again with write_h5ad",
         )
     return table
-
-
-def suggestion(name: str, known: Iterable[object]) -> str:
-    """Return `` (did you mean ...?)``, or nothing where nothing is close."""
-    options = {str(value).lower(): str(value) for value in known}
-    close = difflib.get_close_matches(name.lower(), options, n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(options[value] for value in close)}?)" if close else ""
 
 
 def column_of(table: pd.DataFrame, column: str, place: str, setting: str) -> pd.Series:
@@ -153,7 +187,7 @@ def column_of(table: pd.DataFrame, column: str, place: str, setting: str) -> pd.
 
 def cell_names(obs: pd.DataFrame, raw: str) -> pd.Index:
     """Return the names of the cells, unique."""
-    names = pd.Index(obs.index.astype(str), name=None)
+    names = pd.Index(obs.index.astype(str)).rename(None)  # a column may have its name
     if names.empty:
         raise InputError("the screen has no cells", where=f"{raw}, obs")
     if not names.is_unique:
@@ -176,7 +210,7 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
         values = column_of(var, column, f"{raw}, var", "screen.gene_name_column")
     if values.empty:
         raise InputError("the screen has no genes", where=f"{raw}, var")
-    names = pd.Index(values.astype(object).where(values.notna(), "").astype(str), name=None)
+    names = pd.Index(values.astype(object).where(values.notna(), "").astype(str)).rename(None)
     missing = names.isin(list(MISSING_LABELS))
     if missing.any():
         raise InputError(
@@ -186,12 +220,14 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
             remedy="name them, or set screen.gene_name_column to a column without gaps",
         )
     if not names.is_unique:
+        unique = [name for name in var.columns if var[name].notna().all() and var[name].is_unique]
+        others = f" (such are {shown(map(repr, unique))})" if unique else ""
         raise InputError(
             "gene names are duplicated",
             where=place,
             found=names[names.duplicated()].unique(),
-            remedy="set screen.gene_name_column to a column of var whose values are unique, or "
-            "rename the genes in the file",
+            remedy="set screen.gene_name_column to a column of var whose values are unique"
+            f"{others}, or rename the genes in the file",
         )
     return names
 
@@ -221,12 +257,19 @@ def kept_cells(obs: pd.DataFrame, keep: Mapping[str, object], raw: str) -> NDArr
     return kept
 
 
-def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
+def obs_columns(
+    obs: pd.DataFrame, perturbation_column: str, batch_column: str | None
+) -> pd.DataFrame:
     """Return the other columns that hold texts, numbers or truth values, and log those dropped."""
     columns = {}
     for column, values in obs.items():
-        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE):
-            if column != perturbation_column:
+        if column in ("perturbation", "library_size", EFFECTIVE_LIBRARY_SIZE, BATCH):
+            if column == BATCH and batch_column is None:
+                logging.info(
+                    "obs['batch'] of the file is not used; set screen.batch_column to batch to "
+                    "match controls by it"
+                )
+            elif column not in (perturbation_column, batch_column):
                 logging.warning("obs[%r] of the file gives way to the pipeline's own", column)
             continue
         kind = pd.api.types.infer_dtype(values, skipna=True)
@@ -243,83 +286,79 @@ def obs_columns(obs: pd.DataFrame, perturbation_column: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=obs.index)
 
 
+def batches_of(obs: pd.DataFrame, column: str, raw: str) -> pd.Categorical:
+    """Return the batch of each cell as text, none missing."""
+    values = column_of(obs, column, f"{raw}, obs", "screen.batch_column")
+    missing = values.isna() | (values.astype(object).astype(str).str.strip() == "")
+    if missing.any():
+        raise InputError(
+            f"{missing.sum()} of {len(values)} cells have no batch",
+            where=f"{raw}, obs[{column!r}]",
+            found=(f"cell {name}" for name in obs.index[missing.to_numpy()]),
+            remedy="give every cell its batch, leave such cells out by screen.keep, or set "
+            "screen.batch_column to null",
+        )
+    if pd.api.types.is_float_dtype(values) and (values == values.round()).all():
+        values = values.astype(np.int64)  # whole numbers in a column that had gaps
+    return pd.Categorical(values.astype(object).astype(str))
+
+
+def report_batches(obs: pd.DataFrame) -> None:
+    """Log the batches, and warn of perturbations in batches without control cells."""
+    number = obs[BATCH].astype(str).value_counts()
+    logging.info(
+        "%d batches, by cells: %s",
+        len(number),
+        shown(f"{name} ({cells})" for name, cells in number.items()),
+    )
+    apart = unmatched(obs)
+    if apart:
+        logging.warning("%s", unmatched_message(apart))
+
+
 # --- perturbations --------------------------------------------------------------------------------
 
 
-def perturbation_labels(obs: pd.DataFrame, column: str, raw: str) -> NDArray[np.object_]:
-    """Return the user's label of every cell, none missing."""
+def cell_labels(obs: pd.DataFrame, column: str, raw: str) -> NDArray[np.object_]:
+    """Return the user's label of every cell as text; a missing value is ``nan``."""
     values = column_of(obs, column, f"{raw}, obs", "screen.perturbation_column")
-    labels = values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+    return values.astype(object).where(values.notna(), MISSING).astype(str).to_numpy(dtype=object)
+
+
+def dropped_cells(
+    labels: NDArray[np.object_], kept: NDArray[np.bool_], drop_labels: Sequence[str], where: str
+) -> NDArray[np.bool_]:
+    """Return which cells have a label to be dropped, and log how many of those kept so far."""
+    require_labels(drop_labels, Counter(labels), "drop_labels", "label to drop", where)
+    dropped = np.isin(labels, list(drop_labels))
+    if drop_labels:
+        number = Counter(labels[kept & dropped])
+        logging.info(
+            "%d cells left out by screen.drop_labels: %s",
+            sum(number.values()),
+            shown(f"{label!r} ({number[label]})" for label in drop_labels),
+        )
+    if not (kept & ~dropped).any():
+        raise InputError(
+            "no cells are left",
+            where=where,
+            found=f"all labels are in screen.drop_labels: {shown(map(repr, drop_labels))}",
+            remedy="correct screen.drop_labels",
+        )
+    return dropped
+
+
+def require_no_gaps(labels: NDArray[np.object_], cells: pd.Index, where: str) -> None:
+    """Refuse cells without a label."""
     missing = np.isin(labels, list(MISSING_LABELS))
     if missing.any():
+        words = shown(sorted(map(repr, set(labels[missing]))))
         raise InputError(
             f"{missing.sum()} of {len(labels)} cells have no perturbation label",
-            where=f"{raw}, obs[{column!r}]",
-            found=(f"cell {name}" for name in obs.index[missing][:10]),
-            remedy="label them or remove them from the file, or choose cells by screen.keep",
-        )
-    return labels
-
-
-def canonical_names(
-    labels: Iterable[str],
-    control_label: str,
-    separator: str | Sequence[str],
-    ignore_labels: Sequence[str],
-    genes: Iterable[str],
-    where: str,
-) -> dict[str, str]:
-    """Map every distinct label to the canonical name of its perturbation.
-
-    Parameters
-    ----------
-    labels
-        One label per cell.
-    control_label, separator, ignore_labels
-        As in :func:`main`.
-    genes
-        Names of the measured genes, which help to tell names from lists of names.
-    where
-        File and field, for messages.
-
-    Raises
-    ------
-    InputError
-        If labels are ambiguous, repeat a target or leave the screen without control or without
-        perturbations.
-    """
-    number = Counter(labels)
-    frequent = [f"{label} ({cells})" for label, cells in number.most_common(10)]
-    if control_label not in number:
-        raise InputError(
-            f"no cell has the control label {control_label!r}{suggestion(control_label, number)}",
             where=where,
-            found=f"{len(number)} labels, most cells first: {', '.join(frequent)}",
-            remedy="set screen.control_label to the label of the control cells",
+            found=(f"cell {name}" for name in cells[missing][:10]),
+            remedy=f"label them, or leave them out: screen.drop_labels: [{words}]",
         )
-    separators = [separator] if isinstance(separator, str) else list(separator)
-    # The longest first, so that "++" is not taken for two of "+".
-    pattern = "|".join(re.escape(text) for text in sorted(separators, key=len, reverse=True))
-    split = {label: re.split(pattern, label) for label in number if label != control_label}
-    no_target = {control_label, *ignore_labels}
-    check_targets(split, no_target, separators, where)
-    check_separators(split, no_target, set(genes), separators, where)
-
-    names = {control_label: CONTROL}
-    for label, tokens in split.items():
-        names[label] = canonical_name(token for token in tokens if token not in no_target)
-    others = sorted(label for label in split if names[label] == CONTROL)
-    if others:
-        logging.info("counted as control, having no target: %s", shown(others))
-    if set(names.values()) == {CONTROL}:
-        raise InputError(
-            "the screen has one condition only, the control",
-            where=where,
-            found=", ".join(frequent),
-            remedy="give a screen with perturbed cells; check screen.perturbation_column, "
-            "screen.ignore_labels and screen.keep",
-        )
-    return names
 
 
 def targets_table(
@@ -329,6 +368,8 @@ def targets_table(
     gene_symbols: str | None,
     target_genes: str | None,
     raw: str,
+    *,
+    whole: bool,
 ) -> dict[str, pd.DataFrame]:
     """Say which genes the targets are, and return the table of those that it has to tell.
 
@@ -340,6 +381,8 @@ def targets_table(
         Table of the genes in the file, and the names they have here.
     gene_symbols, target_genes, raw
         As in :func:`main`.
+    whole
+        Whether labels are never split, so that the table's targets are written as whole labels.
     """
     targets = sorted({target for name in names for target in targets_of(name)})
     symbols = {}
@@ -347,6 +390,8 @@ def targets_table(
         column = column_of(var, gene_symbols, f"{raw}, var", "screen.gene_symbols")
         symbols = genes_by_symbol(column, genes)
     table = read_target_table(target_genes) if target_genes else {}
+    if whole:
+        table = {whole_name(target): own for target, own in table.items()}
     if table and not set(table) & set(targets):
         raise InputError(
             "none of the table's targets is perturbed in the screen",
@@ -361,90 +406,13 @@ def targets_table(
     return {TARGET_GENES: pd.DataFrame(rows, columns=["target", "gene"])} if rows else {}
 
 
-def check_targets(
-    split: Mapping[str, list[str]], no_target: set[str], separators: Sequence[str], where: str
-) -> None:
-    """Refuse labels that do not give a set of distinct, well-formed target names."""
-    joined = " or ".join(repr(text) for text in separators)
-    missing = MISSING_LABELS - no_target
-    problems: list[tuple[str, Callable[[list[str]], bool], str]] = [
-        (
-            f"labels have an empty target beside a separator ({joined})",
-            lambda targets: "" in targets,
-            "complete or shorten these labels, or correct screen.separator",
-        ),
-        (
-            "targets begin or end with white space, or contain tabs or line breaks",
-            lambda targets: any(t != t.strip() or re.search(r"[\t\n\r]", t) for t in targets),
-            "clean the labels, or make the space a part of screen.separator",
-        ),
-        (
-            "a missing value is among the targets",
-            lambda targets: not missing.isdisjoint(targets),
-            "name the target, or list the word in screen.ignore_labels if it means no target",
-        ),
-        (
-            "labels name the same target twice",
-            lambda targets: len(set(targets)) < len(targets),
-            "name each target once: a perturbation is a set of targets",
-        ),
-        (
-            f"{SEPARATOR!r} joins the targets of canonical names, but stands in a target's name",
-            lambda targets: any(SEPARATOR in target for target in targets),
-            f"add {SEPARATOR!r} to screen.separator if it separates targets, else rename them",
-        ),
-        (
-            f"{CONTROL!r} is the canonical name of the control, but another label uses it",
-            lambda targets: CONTROL in targets,
-            f"set screen.control_label to {CONTROL!r}, or list it in screen.ignore_labels",
-        ),
-    ]
-    for what, is_wrong, remedy in problems:
-        found = sorted(
-            label
-            for label, tokens in split.items()
-            if is_wrong([token for token in tokens if token not in no_target])
-        )
-        if found:
-            raise InputError(what, where=where, found=map(repr, found), remedy=remedy)
-
-
-def check_separators(
-    split: Mapping[str, list[str]],
-    no_target: set[str],
-    genes: set[str],
-    separators: Sequence[str],
-    where: str,
-) -> None:
-    """Refuse names that are lists by another separator, and lists that are the name of a gene.
-
-    Names of genes may contain almost any character, so a name counts as a list only where all
-    its parts are known as targets or genes and the whole is not.
-    """
-    cut = sorted(label for label, tokens in split.items() if len(tokens) > 1 and label in genes)
-    if cut:
-        raise InputError(
-            "a separator stands in the name of a measured gene, which would be cut in two",
-            where=where,
-            found=cut,
-            remedy=f"use another separator than {shown(map(repr, separators))} in the labels",
-        )
-    targets = {token for tokens in split.values() for token in tokens}
-    known = targets | genes | no_target
-    for other in COMMON_SEPARATORS:
-        lists = sorted(
-            name
-            for name in targets - genes - no_target
-            if other in name and all(part.strip() in known for part in name.split(other))
-        )
-        if lists:
-            raise InputError(
-                f"labels look like lists of targets joined by {other!r}, which is not a separator",
-                where=where,
-                found=lists,
-                remedy=f"add {other!r} to screen.separator (now {shown(map(repr, separators))}), "
-                "or rename these targets if each is one target",
-            )
+def known_names(genes: pd.Index, uns: Mapping[str, pd.DataFrame]) -> set[str]:
+    """Return the names of the measured genes, and the targets that stand for some of them."""
+    known = set(genes)
+    if TARGET_GENES in uns:
+        table = uns[TARGET_GENES]
+        known |= set(table.loc[table["gene"].isin(known), "target"])
+    return known
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -546,23 +514,68 @@ class CountMatrix:
             )
 
 
-def read_counts(
-    raw: str, counts: str, kept: NDArray[np.bool_], cells: pd.Index, genes: pd.Index
-) -> CountMatrix:
-    """Read the kept rows of ``X`` or of a layer; cells are the kept ones, genes all."""
-    with readable_h5ad(raw) as file:
-        layers = list(file["layers"]) if "layers" in file else []
-        key = "X" if counts == "X" else f"layers/{counts}"
-        place = f"{raw}, X" if counts == "X" else f"{raw}, layers[{counts!r}]"
-        if key not in file or file[key].attrs.get("encoding-type") == "null":
-            close = "" if counts == "X" else suggestion(counts, layers)
+def counts_key(parts: Parts, counts: str, place: str) -> str:
+    """Return where in the file the counts are: ``X``, ``raw/X`` or ``layers/...``."""
+    layers = layers_of(parts)
+    key = f"layers/{counts}" if counts in layers else counts
+    if counts == "raw" and element(parts, "raw/X") is not None:
+        if "raw" in layers:
             raise InputError(
-                f"the file has no {'matrix X' if counts == 'X' else f'layer {counts!r}'}{close}",
-                where=raw,
-                found=f"layers: {shown(layers) or 'none'}",
-                remedy="set screen.counts to X or to the layer that holds the raw counts",
+                "both .raw and a layer bear the name 'raw'",
+                where=place,
+                remedy="set screen.counts to raw/X or to layers/raw",
             )
-        matrix, stored = read_matrix(file[key], kept)
+        key = "raw/X"
+    if not key.startswith(("X", "raw/X", "layers/")) or element(parts, key) is None:
+        name = "matrix X" if counts == "X" else f"layer {counts!r}"
+        close = "" if counts == "X" else suggestion(counts, ["X", "raw", *layers])
+        raise InputError(
+            f"the file has no {'.raw' if counts in ('raw', 'raw/X') else name}{close}",
+            where=place,
+            found=f"layers: {shown(layers) or 'none'}",
+            remedy=where_counts_are(parts, key),
+        )
+    return key
+
+
+def where_counts_are(parts: Parts, key: str) -> str:
+    """Say what ``screen.counts`` may be set to instead, whole numbers first."""
+    layers = layers_of(parts)
+    names = {"X": "X", "raw/X": "raw"} | {f"layers/{layer}": layer for layer in layers}
+    others = {
+        name: holds_whole_numbers(element(parts, other))
+        for other, name in names.items()
+        if other != key and element(parts, other) is not None
+    }
+    whole = [name for name, is_whole in others.items() if is_whole]
+    if whole:
+        return f"set screen.counts to {' or '.join(whole)}, where the file has whole numbers"
+    known = f" (of this file: {shown(others)})" if others else ""
+    return f"set screen.counts to the matrix of raw counts, X, raw or a layer{known}"
+
+
+def holds_whole_numbers(matrix: object) -> bool:
+    """Whether the first values of a matrix may be counts."""
+    values = matrix["data"] if isinstance(matrix, h5py.Group) and "data" in matrix else matrix
+    if isinstance(values, sparse.spmatrix | sparse.sparray):
+        first = values.data[:LOOKED_AT]
+    elif isinstance(values, h5py.Dataset):
+        rows = LOOKED_AT if values.ndim == 1 else max(1, LOOKED_AT // max(1, values.shape[1]))
+        first = values[:rows]
+    else:
+        return False
+    return first.dtype.kind in "iuf" and bool(((first >= 0) & (first == np.rint(first))).all())
+
+
+def read_counts(
+    source: UserFile, key: str, kept: NDArray[np.bool_], cells: pd.Index, genes: pd.Index
+) -> CountMatrix:
+    """Read the kept rows of a matrix; cells are the kept ones, genes all."""
+    with source.parts() as (parts, place):
+        matrix, stored = read_matrix(element(parts, key), kept)
+        remedy = where_counts_are(parts, key)
+    layer = key.removeprefix("layers/")
+    place += f", {key}" if layer == key else f", layers[{layer!r}]"
     if matrix.shape != (len(cells), len(genes)):
         raise InputError(
             "the matrix does not fit obs and var",
@@ -570,28 +583,29 @@ def read_counts(
             found=f"{matrix.shape} for {len(cells)} cells and {len(genes)} genes",
             remedy="write the file again",
         )
-    others = f" (layers of this file: {shown(layers)})" if layers else ""
-    remedy = f"set screen.counts to the matrix of raw counts, X or a layer{others}"
     return CountMatrix(matrix, stored, cells, genes, place, remedy)
 
 
 def read_matrix(
-    element: h5py.Group | h5py.Dataset, kept: NDArray[np.bool_]
+    stored: h5py.Group | h5py.Dataset | sparse.csr_matrix, kept: NDArray[np.bool_]
 ) -> tuple[sparse.csr_matrix, np.dtype]:
-    """Read the kept rows of a dense, CSR or CSC matrix as CSR; also return the type as stored."""
-    if isinstance(element, h5py.Group):
-        matrix = ad.io.read_elem(element)
+    """Read the kept rows of a dense, CSR or CSC matrix as CSR; also return the type as stored.
+
+    A dense one is read in blocks of rows, so that no more of it is in memory at a time.
+    """
+    if not isinstance(stored, h5py.Dataset):
+        matrix = ad.io.read_elem(stored) if isinstance(stored, h5py.Group) else stored
         matrix.check_format(full_check=True)
         matrix = sparse.csr_matrix(matrix)
         return (matrix if kept.all() else matrix[kept]), matrix.dtype
     blocks = []
-    step = max(1, CHUNK // element.shape[1])
+    step = max(1, CHUNK // stored.shape[1])
     for start in range(0, len(kept), step):
-        block = element[start : start + step][kept[start : start + step]]
+        block = stored[start : start + step][kept[start : start + step]]
         if block.dtype == np.float16:
             block = block.astype(np.float32)  # no sparse matrix holds half precision
         blocks.append(sparse.csr_matrix(block))
-    return sparse.vstack(blocks, format="csr"), element.dtype
+    return sparse.vstack(blocks, format="csr"), stored.dtype
 
 
 if __name__ == "__main__":

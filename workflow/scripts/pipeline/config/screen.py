@@ -11,7 +11,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pipeline.config.schema import PIPELINE, Names, Section, contradiction, key
+from pipeline.config.schema import PIPELINE, Names, Section, contradiction, distinct, key
 
 ONE_VALUE = {"type": ["string", "boolean", "number"]}
 KEPT_COLUMNS = {
@@ -38,18 +38,39 @@ def _kept(columns: Any) -> Any:
     return kept
 
 
+def _listed(label: Any) -> Any:
+    """Bring one label to a list of one."""
+    if isinstance(label, bool | int | float):
+        what = "text is expected, or a list of texts"
+        raise PydanticCustomError(
+            "labels", "{what}", {"what": what, "remedy": "quote a number or word to make it text"}
+        )
+    return (label,) if isinstance(label, str) else label
+
+
+ONE_LABEL = {"type": "string", "minLength": 1}
+Labels = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(distinct),
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [ONE_LABEL, {"type": "array", "items": ONE_LABEL, "minItems": 1}]}),
+]
+
+
 class Screen(Section):
     """Where the counts come from and how the file names its perturbations."""
 
     kind: Literal["simulated", "file", "download"] = key(
         "simulated",
-        "`simulated`: a gene-regulatory simulation (section `simulation`); `file`: an h5ad file at "
+        "`simulated`: a gene-regulatory simulation (section `simulation`); `file`: a file at "
         "`path`; `download`: an h5ad file fetched from `url` into `downloads/`.",
         source=PIPELINE,
     )
     path: str | None = key(
         None,
-        "The h5ad file, relative to the working directory; with kind `file` only.",
+        "The file, relative to the working directory: h5ad, h5mu (one modality) or 10x h5; with "
+        "kind `file` only.",
         source=PIPELINE,
         min_length=1,
     )
@@ -74,9 +95,23 @@ class Screen(Section):
         source=PIPELINE,
         pattern=r"^[0-9a-f]{64}$",
     )
+    modality: str | None = key(
+        None,
+        "Modality of an h5mu file that holds the counts; null: `rna`, or the only one.",
+        source="MuData convention",
+        min_length=1,
+    )
+    cells_table: str | None = key(
+        None,
+        "Tab- or comma-separated table with further columns of `obs`, such as guides of a 10x "
+        "file; its first column names the cells. Cells that it lacks have missing values.",
+        source=PIPELINE,
+        min_length=1,
+    )
     counts: str = key(
         "X",
-        "Where the raw integer counts are: `X`, or the name of a layer.",
+        "Where the raw integer counts are: `X`, `raw` (AnnData's `.raw`, with its genes), or the "
+        "name of a layer.",
         source="AnnData convention",
         min_length=1,
     )
@@ -86,15 +121,15 @@ class Screen(Section):
         source="scPerturb convention",
         min_length=1,
     )
-    control_label: str = key(
+    control_label: Labels = key(
         "control",
-        "Label of unperturbed cells in that column.",
+        "Label of unperturbed cells in that column, or a list of several.",
         source="scPerturb convention",
-        min_length=1,
     )
     separator: Names = key(
         ("+",),
-        "What joins the targets of a combination; several are tried together.",
+        "What joins the targets of a combination; several are tried together. `[]`: labels are "
+        "whole and never split, as for drugs (`2i (LIF+X)`); a `+` in them is then written `&`.",
         source=PIPELINE,
     )
     ignore_labels: Names = key(
@@ -102,6 +137,20 @@ class Screen(Section):
         "Target labels that mean no target, such as `NT` in `NT_MYC`, which is then the single "
         "`MYC`; a label of nothing else (`NT_NT`) is the control.",
         source=PIPELINE,
+    )
+    drop_labels: Names = key(
+        (),
+        "Labels of that column whose cells are left out, such as `unassigned`; `nan` stands for "
+        "missing values too.",
+        source=PIPELINE,
+    )
+    batch_column: str | None = key(
+        None,
+        "Column of `obs` with the batch of each cell (lane, replicate, day): differential "
+        "expression and the size factors `median_ratio` then compare perturbed cells with control "
+        "cells of their own batch. null: with all control cells.",
+        source=PIPELINE,
+        min_length=1,
     )
     gene_name_column: str | None = key(
         None,
@@ -169,18 +218,27 @@ class Screen(Section):
 
     @model_validator(mode="after")
     def _labels_can_be_told_apart(self) -> "Screen":
-        if any(not separator for separator in self.separator) or not self.separator:
+        if any(not separator for separator in self.separator):
             raise contradiction(
                 "screen.separator",
-                "a separator is needed, and none may be empty",
+                "no separator may be empty",
                 str(list(self.separator)),
-                'give a list of texts, e.g. ["+"]',
+                'give a list of texts, e.g. ["+"], or [] if labels are never to be split',
             )
-        if self.control_label in self.ignore_labels:
+        shared = set(self.control_label) & set(self.ignore_labels)
+        if shared:
             raise contradiction(
                 "screen.ignore_labels",
                 "the control label is among the labels to ignore",
-                self.control_label,
+                ", ".join(sorted(shared)),
                 "name control cells by screen.control_label alone",
+            )
+        dropped = set(self.drop_labels) & {*self.control_label, *self.ignore_labels}
+        if dropped:
+            raise contradiction(
+                "screen.drop_labels",
+                "labels to drop are named by screen.control_label or screen.ignore_labels too",
+                ", ".join(sorted(dropped)),
+                "name each label in one of the three",
             )
         return self
