@@ -1,17 +1,14 @@
 """Settings, seeds and names that the rules share."""
 
-import sys
 from hashlib import blake2b
-from pathlib import Path
-
-ROOT = Path(workflow.basedir)
-sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow")]
 
 import yaml
 
 from lcd_core.errors import InputError
-from pipeline.config.config import load_config
+from pipeline.config.config import Config, load_config
 from pipeline.config.methods import DEFAULT, TUNED
+from pipeline.config.source import Source, spelled
+from pipeline.environment import INTERPRETER as OWN_INTERPRETER
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
 from pipeline.looks import looks_of
@@ -30,9 +27,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 try:
-    CONFIG_FILE = ", ".join(map(str, workflow.configfiles)) or "configuration"
-    CFG = load_config(config, CONFIG_FILE)
-    PLAN = Plan(CFG, CONFIG_FILE)
+    CONFIGURATION, given = spelled(config, workflow.config_settings.config_args, Config)
+    SOURCE = Source(", ".join(map(str, workflow.configfiles)) or "configuration", given)
+    CFG = load_config(CONFIGURATION, SOURCE)
+    PLAN = Plan(CFG, SOURCE)
     for folder in (".snakemake", f"results/{CFG.run}", f"logs/{CFG.run}"):
         require_writable(folder)  # Snakemake would end in a traceback
 except InputError as error:
@@ -41,7 +39,7 @@ except InputError as error:
 prepare_environment(ROOT, CFG.threads.fit)
 
 RESULTS = f"results/{CFG.run}"
-INTERPRETER = CFG.environments.python or sys.executable
+INTERPRETER = CFG.environments.python or OWN_INTERPRETER
 
 # Names of folds. A fold says what is trained on and held out; nothing reads its name.
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
@@ -69,6 +67,11 @@ wildcard_constraints:
     fold="|".join([*SELECTED, *CAUSE_FOLDS]),
     method="|".join([*PLAN.methods, *CFG.methods.own]),
     variant=VARIANT,
+
+
+def named(place):
+    """A key with the file that it stands in, for messages."""
+    return f"{SOURCE.of(place)}, {place}"
 
 
 def seed(purpose, **labels):
@@ -126,7 +129,7 @@ def table_of_targets():
     if path is not None and not Path(path).exists():
         error = InputError(
             "there is no such table of targets",
-            where=f"{CONFIG_FILE}, screen.target_genes",
+            where=named("screen.target_genes"),
             found=path,
             remedy="correct the path, relative to the working directory, or set it to null",
         )
@@ -140,7 +143,7 @@ def annotated_pairs():
     if path is not None and not Path(path).exists():
         error = InputError(
             "there are no such annotations",
-            where=f"{CONFIG_FILE}, interactions.annotations",
+            where=named("interactions.annotations"),
             found=path,
             remedy="correct the path, relative to the working directory, or set it to null",
         )
@@ -175,7 +178,7 @@ def prediction_of(fold, method, variant):
     if not Path(path).exists():
         error = InputError(
             "there is no such prediction",
-            where=f"{CONFIG_FILE}, methods.{method}.predictions",
+            where=named(f"methods.{method}.predictions"),
             found=path,
             remedy=f"make it from train.h5ad and test_perturbations.txt in "
             f"{RESULTS}/folds/{fold}/data, which `snakemake {RESULTS}/folds/{fold}/data/train.h5ad` "
@@ -244,7 +247,7 @@ def check_gene_sets(method):
             error = InputError(
                 f"{method.label} needs gene sets"
                 + (", and these are not there" if missing else ""),
-                where=f"{CONFIG_FILE}, methods.{method.name}.{key} (or enrichment.gene_sets)",
+                where=named(f"methods.{method.name}.{key}") + " (or enrichment.gene_sets)",
                 found=missing or "none",
                 remedy="correct the paths, relative to the working directory, or name gene sets of "
                 "MSigDB, such as downloads/msigdb/2024.1.Hs/c5.go.bp.gmt, which are then fetched",
