@@ -32,6 +32,10 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
 
 
+onstart:
+    require_writable_outputs(workflow.dag.needrun_jobs())
+
+
 rule all:
     default_target: True
     input:

@@ -158,6 +158,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tuning_doubles=0,
         unmeasured_singles="test",
         max_test_doubles=2,
+        fewest_cells=2,
+        means_of_combinations=[],
         seed=1,
     )
     tests = at("screen/differential_expression.h5ad")
@@ -191,6 +193,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         markers_per_perturbation=2,
         module_markers=[],
         held_out_folds=0,
+        module_number=1,
+        compared_genes=20,
     )
 
     lcd = fold / "lcd" / "default"

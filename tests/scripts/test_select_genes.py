@@ -70,6 +70,8 @@ def run(
         "markers_per_perturbation": 4,
         "module_markers": [],
         "held_out_folds": 0,
+        "module_number": 1,
+        "compared_genes": 1,
     }
     tests = str(folder / "tests.h5ad")
     differential_expression.main(screen=screen, tests=tests, n_threads=1)

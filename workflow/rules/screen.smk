@@ -43,7 +43,7 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
-        target_genes=table_of_targets(),
+        target_genes=CFG.screen.target_genes or [],
     output:
         screen="<results>/screen/imported.h5ad",
     log:

@@ -58,7 +58,9 @@ def main(
     n_genes: int | None,
     markers_per_perturbation: int,
     module_markers: Sequence[str],
+    module_number: int,
     held_out_folds: int,
+    compared_genes: int,
 ) -> None:
     """Select genes and marker genes on a fold's training cells and write its two screens.
 
@@ -98,12 +100,19 @@ def main(
     module_markers
         Names or patterns of the genes by which the modules of the effects will be cut, two of
         which have to be among the selected ones; none where the fold is not asked for them.
+    module_number
+        Clusters into which the tree of the selected genes will be cut.
+    held_out_folds
+        Folds of causes among the selected genes; 0 where the fold is not asked for them.
+    compared_genes
+        Genes that the evaluation compares.
 
     Raises
     ------
     InputError
-        If the fold is not in the table, its perturbations not in the screen, or markers of the
-        modules not among the selected genes: said here, and not after all fits.
+        If the fold is not in the table, its perturbations not in the screen, or the selected
+        genes are not what modules, folds of causes or the evaluation need: said here, and not
+        after all fits.
     """
     cells = read_screen(screen)
     labels = cells.obs["perturbation"].to_numpy(dtype=str)
@@ -127,6 +136,8 @@ def main(
     selected = table["gene"].to_numpy()
     if module_markers:
         require_markers(selected, module_markers, screen, measured=train_cells.var_names)
+    require_genes(len(selected), module_number, "clusters", "modules.number", screen)
+    require_genes(len(selected), compared_genes, "genes to compare", "evaluation.top_genes", screen)
     if held_out_folds:
         require_causes(train_cells, selected, held_out_folds, screen)
 
@@ -278,6 +289,17 @@ def find_markers(tests: ad.AnnData, number: int) -> pd.DataFrame:
         tables.append(own)
     tables = [table for table in tables if len(table)] or tables
     return pd.concat(tables, ignore_index=True)
+
+
+def require_genes(n_genes: int, needed: int, what: str, key: str, where: str) -> None:
+    """Raise InputError if fewer genes are modelled than a setting asks for."""
+    if n_genes < needed:
+        raise InputError(
+            f"{needed} {what} are asked for, of fewer modelled genes",
+            where=f"{where}; {key}",
+            found=f"{n_genes} genes",
+            remedy=f"lower {key} to {n_genes} or less, or model more genes (genes.count)",
+        )
 
 
 def require_causes(

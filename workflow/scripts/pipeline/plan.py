@@ -229,6 +229,7 @@ class Plan:
         return [*(own or [DEFAULT]), *tuned]
 
     def _check_benchmark(self) -> None:
+        self._check_external()
         names = [str(fit) for fit in self.benchmark]
         for place, wanted in {
             "evaluation.reference": [self.config.evaluation.reference],
@@ -243,6 +244,25 @@ class Plan:
                         found=name,
                         remedy=f"name one of {', '.join(names)}, or add it to prediction.methods",
                     )
+
+    def _check_external(self) -> None:
+        """Raise InputError where an evaluator made elsewhere would get no cells to compare."""
+        if not self.config.evaluation.external:
+            return
+        own = {fit.method: self.own_prediction(fit.method) for fit in self.benchmark}
+        profiles = [name for name, given in own.items() if given and given.values == "profile"]
+        if self.config.prediction.keep == "profiles":
+            found, remedy = "prediction.keep: profiles", "set prediction.keep to cells"
+        elif profiles:
+            found, remedy = f"profiles of {', '.join(profiles)}", "leave these out"
+        else:
+            return
+        raise InputError(
+            "evaluators made elsewhere compare cells, and of predictions there are profiles alone",
+            where=self._where("evaluation.external"),
+            found=found,
+            remedy=f"{remedy}, or leave evaluation.external empty",
+        )
 
     @property
     def reference(self) -> str:
@@ -278,6 +298,15 @@ class Plan:
         """Those of some fits that run, in the order given."""
         there = {str(fit) for fit in self.benchmark}
         return [name for name in methods if name in there]
+
+    @property
+    def fewest_test_cells(self) -> int:
+        """Cells of a held-out perturbation without which the methods cannot be compared.
+
+        Halves of two cells each, unless every method is compared with all of them.
+        """
+        halves = self.config.evaluation.cells == "equal" or bool(self.named("ceiling"))
+        return 4 if halves else 2
 
     @property
     def interaction_metric(self) -> str:
