@@ -193,6 +193,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         markers_per_perturbation=2,
         module_markers=[],
         held_out_folds=0,
+        gives_effects=False,
         module_number=1,
         compared_genes=20,
     )

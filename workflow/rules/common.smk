@@ -182,7 +182,7 @@ def table_of_folds(wildcards):
 # of `output`, no reason to make them, and all fits, again.
 
 
-def gives_effects(wildcards):
+def gives_effects(wildcards, output=None):
     """Whether effects are read from a fold's fits."""
     return "effects" in CFG.analyses and wildcards.fold == ALL
 

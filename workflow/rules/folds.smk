@@ -47,6 +47,7 @@ rule select_genes:
         fold="{fold}",
         n_genes=CFG.genes.count,
         markers_per_perturbation=CFG.genes.markers_per_perturbation,
+        gives_effects=gives_effects,
         module_markers=module_markers,
         module_number=module_number,
         held_out_folds=held_out_folds,

@@ -57,6 +57,7 @@ def main(
     fold: str,
     n_genes: int | None,
     markers_per_perturbation: int,
+    gives_effects: bool,
     module_markers: Sequence[str],
     module_number: int,
     held_out_folds: int,
@@ -97,6 +98,8 @@ def main(
         Genes to select; None, or more than there are, for all.
     markers_per_perturbation
         Genes of least P value (Mann-Whitney U against control) that are a perturbation's markers.
+    gives_effects
+        Whether causal effects will be read from fits to these cells.
     module_markers
         Names or patterns of the genes by which the modules of the effects will be cut, two of
         which have to be among the selected ones; none where the fold is not asked for them.
@@ -110,13 +113,15 @@ def main(
     Raises
     ------
     InputError
-        If the fold is not in the table, its perturbations not in the screen, or the selected
-        genes are not what modules, folds of causes or the evaluation need: said here, and not
-        after all fits.
+        If the fold is not in the table, its perturbations not in the screen, or these or the
+        selected genes are not what effects, modules, folds of causes or the evaluation need: said
+        here, and not after all fits.
     """
     cells = read_screen(screen)
     labels = cells.obs["perturbation"].to_numpy(dtype=str)
     training, held_out = roles(folds, fold, sorted(set(labels)), screen)
+    if gives_effects:
+        require_singles(training, screen)
     train_cells = cells[np.isin(labels, training)].copy()
     test_cells = cells[np.isin(labels, held_out)].copy()
     del cells  # whole screens are large
@@ -289,6 +294,18 @@ def find_markers(tests: ad.AnnData, number: int) -> pd.DataFrame:
         tables.append(own)
     tables = [table for table in tables if len(table)] or tables
     return pd.concat(tables, ignore_index=True)
+
+
+def require_singles(perturbations: Sequence[str], where: str) -> None:
+    """Raise InputError where causal effects would have no perturbation to be read from."""
+    if not any(len(targets_of(name)) == 1 for name in perturbations):
+        raise InputError(
+            "causal effects need perturbations of one target alone",
+            where=f"{where}, obs['perturbation']",
+            found=perturbations,
+            remedy="check screen.separator, by which labels are divided into targets, or leave "
+            "`effects` out of the analyses",
+        )
 
 
 def require_genes(n_genes: int, needed: int, what: str, key: str, where: str) -> None:

@@ -45,7 +45,10 @@ def check_file(path: str | Path) -> None:
         raise _not_yaml(error, text, str(path)) from None
     except yaml.YAMLError as error:  # a character that no YAML file may contain
         raise InputError(
-            "the file is not YAML", where=str(path), found=" ".join(str(error).split())
+            "the file is not YAML",
+            where=str(path),
+            found=" ".join(str(error).split()),
+            remedy="save it as plain text in UTF-8",
         ) from None
     if not isinstance(tree, yaml.MappingNode):
         raise InputError(
