@@ -18,6 +18,7 @@ from benchmark import (
 )
 from effects import (
     assemble_held_out_effects,
+    check_gene_sets,
     choose_held_out_causes,
     combine_effects,
     enrich_modules,
@@ -353,6 +354,9 @@ def write_effects(root: Path, train: str, prior: str, model: str) -> None:
         cut="number",
         number=2,
         min_size=2,
+    )
+    check_gene_sets.main(
+        genes=modules, gene_sets=[at("modules.gmt", "simulation")], table=at("gene_sets.tsv")
     )
     enrich_modules.main(
         alpha=0.01,

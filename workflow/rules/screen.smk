@@ -174,6 +174,8 @@ rule write_perturbation_html:  # on request
         tables_page="<results>/screen/perturbations/{perturbation}.html",
     log:
         "<logs>/perturbations/{perturbation}.log",
+    wildcard_constraints:
+        perturbation="[^./][^/]*",  # as pipeline.file_names writes names
     localrule: True
     conda:
         "../../envs/analysis.yaml"
