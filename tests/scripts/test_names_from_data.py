@@ -1,5 +1,6 @@
 """Names from the data: never paths, never commands, the same after every file."""
 
+import re
 from pathlib import Path
 
 import anndata as ad
@@ -13,6 +14,7 @@ from scipy import sparse
 from external import export_cells
 from lcd_core.errors import InputError
 from pipeline.differential_expression import read_differential_expression
+from pipeline.figures import new_figure, save, style
 from pipeline.file_names import LONGEST, file_name
 from pipeline.predictions import prediction_writer
 from pipeline.screen import CONTROL, SEPARATOR, read_names, read_screen, write_h5ad
@@ -167,3 +169,20 @@ def test_predictions_and_exports_for_other_evaluators_give_names_back(odd: Path)
         written = ad.read_h5ad(odd / file)
         assert set(written.obs["perturbation"]) == {CONTROL, *names}
         assert written.var_names.tolist() == GENES
+
+
+@pytest.mark.parametrize("name", ["a$b$c", r"$\nothing{$", "$5", "$x_1$"])
+def test_dollars_of_names_are_drawn_as_they_are(tmp_path: Path, name: str) -> None:
+    with style():
+        figure = new_figure(2.0)
+        axes = figure.subplots()
+        axes.set_title(name)
+        axes.bar([0, 1], [1, 1e6])
+        axes.set_yscale("log")
+        axes.set_xticks([0, 1], [name, "GENE1"])
+        save(figure, tmp_path / "figure.svg")
+    svg = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    svg = re.sub("<!--.*?-->", "", svg, flags=re.DOTALL)
+    assert svg.count(f">{name}<") == 2
+    assert "mathdefault" not in svg  # powers of ten are formulas
+    assert "10^" not in svg
