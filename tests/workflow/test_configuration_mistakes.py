@@ -153,7 +153,7 @@ def test_mistakes_of_the_command_line_are_blamed_on_it(new_project: NewProject) 
         ("screen", {"kind": "file", "path": "a{b}.h5ad"}, ["screen.path", "a{b}.h5ad"]),
         ("screen", {"kind": "file", "path": "none.h5ad"}, ["screen.path", "none.h5ad"]),
         ("interactions", {"annotations": "none.tsv"}, ["interactions.annotations", "none.tsv"]),
-        ("evaluation", {"reference": "bilinear"}, ["evaluation.reference", "lcd, salt"]),
+        ("evaluation", {"reference": "bilinear"}, ["evaluation.reference", "salt, lcd"]),
         ("prediction", {"methods": ["salt"]}, ["evaluation.reference", "found:  lcd"]),
     ],
 )

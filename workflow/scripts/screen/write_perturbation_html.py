@@ -58,7 +58,7 @@ def main(*, tests: str, targets: str, tables_page: str, perturbation: str, alpha
         meant = file_name(perturbation)
         hint = f"its page is {meant}.html; " if meant in pages else ""
         raise InputError(
-            f"there is no perturbation with a page {perturbation!r} in the screen",
+            f"there is no perturbation {perturbation!r} in the screen",
             where=tests,
             found=pages,
             remedy=f"{hint}ask for one of these; targets of a combination are sorted and joined by "
