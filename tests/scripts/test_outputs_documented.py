@@ -196,7 +196,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         held_out_folds=0,
         gives_effects=False,
         module_number=1,
-        compared_genes=20,
+        compared_genes=1,
     )
 
     lcd = fold / "lcd" / "default"
