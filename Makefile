@@ -11,9 +11,11 @@ CONFIG ?=
 WORKERS ?= auto
 
 VENV := .venv
-CONFIGFILE := $(if $(CONFIG),--configfile $(CONFIG))
-RUN := $(or $(shell sed -n 's/^run: *\([A-Za-z0-9._-]*\).*/\1/p' $(or $(CONFIG),config/config.yaml) 2>/dev/null),default)
+CONFIGFILE := $(if $(CONFIG),--configfile "$(CONFIG)")
+RUN := $(or $(shell sed -n 's/^run: *["'"'"']\{0,1\}\([A-Za-z0-9._-]*\).*/\1/p' "$(or $(CONFIG),config/config.yaml)" 2>/dev/null),default)
 ACTIVATE := . $(VENV)/bin/activate
+# Snakemake's own messages about a file that is no YAML, or not there, do not name it.
+CHECK := $(if $(CONFIG),PYTHONPATH=workflow/scripts python -m pipeline.config.read "$(CONFIG)" &&)
 # Named after the content of the requirements: a changed modification time reinstalls nothing.
 STAMP := $(VENV)/installed-$(shell cat requirements.txt requirements.lock | cksum | cut -d ' ' -f 1)
 SNAKEFILES := Snakefile workflow/rules
@@ -25,7 +27,7 @@ export OMP_WAIT_POLICY := PASSIVE
 .DELETE_ON_ERROR:
 
 run: env
-	$(ACTIVATE) && snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete all
+	$(ACTIVATE) && $(CHECK) snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete all
 
 env: $(STAMP)
 
@@ -40,7 +42,7 @@ $(STAMP):
 	@touch $@
 
 report: env
-	$(ACTIVATE) && snakemake $(CONFIGFILE) --report results/$(RUN)/report.html
+	$(ACTIVATE) && $(CHECK) snakemake $(CONFIGFILE) --report results/$(RUN)/report.html
 
 test: env
 	$(ACTIVATE) && OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS)

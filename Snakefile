@@ -5,12 +5,7 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
-# A configuration named on the command line stands alone: nothing of the default run leaks into it.
-if not workflow.configfiles:
-
-    configfile: "config/config.yaml"
-
-
+include: "workflow/rules/configuration.smk"
 include: "workflow/rules/common.smk"
 
 

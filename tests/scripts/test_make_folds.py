@@ -40,6 +40,8 @@ def run(folder: Path, names: list[str], **settings: object) -> pd.DataFrame:
         "tuning_doubles": 0,
         "unmeasured_singles": "refuse",
         "max_test_doubles": None,
+        "fewest_cells": 2,
+        "means_of_combinations": [],
         "seed": 1,
     }
     path = folder / "folds.tsv"
@@ -174,3 +176,23 @@ def test_impossible_settings(tmp_path: Path, chosen: dict, message: str) -> None
     with pytest.raises(InputError, match=message):
         run(tmp_path, ["control", *SINGLES, *DOUBLES], **chosen)
     assert not (tmp_path / "folds.tsv").exists()
+
+
+def test_combinations_that_could_not_be_evaluated_are_told_when_folds_are_made(tmp_path) -> None:
+    names = ["control", *"ABC", "A+B", "A+C"]
+    assert len(run(tmp_path, names, n_folds=1, fewest_cells=100))
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, names, n_folds=1, fewest_cells=101)
+    assert "A+B: 100 cells, A+C: 100 cells" in str(caught.value)
+    assert "min_cells_per_perturbation to 101" in str(caught.value)
+    # what always trains may be small
+    assert len(run(tmp_path, names, n_folds=0, fewest_cells=101)) == 0
+
+
+def test_methods_that_need_combinations_to_train_on_are_told_when_there_are_none(tmp_path) -> None:
+    names, methods = ["control", *"ABC", "A+B", "A+C"], ["mean_combination"]
+    run(tmp_path, names, n_folds=2, means_of_combinations=methods)
+    run(tmp_path, names, n_folds=1, max_test_doubles=1, means_of_combinations=methods)
+    run(tmp_path, names, n_folds=1, means_of_combinations=[])
+    with pytest.raises(InputError, match=r"(?s)fold 1 .*mean_combination.*methods.<name>.run"):
+        run(tmp_path, names, n_folds=1, means_of_combinations=methods)

@@ -18,6 +18,7 @@ from benchmark import (
 )
 from effects import (
     assemble_held_out_effects,
+    check_gene_sets,
     choose_held_out_causes,
     combine_effects,
     enrich_modules,
@@ -159,6 +160,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tuning_doubles=0,
         unmeasured_singles="test",
         max_test_doubles=2,
+        fewest_cells=2,
+        means_of_combinations=[],
         seed=1,
     )
     tests = at("screen/differential_expression.h5ad")
@@ -192,6 +195,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         markers_per_perturbation=2,
         module_markers=[],
         held_out_folds=0,
+        gives_effects=False,
+        module_number=1,
+        compared_genes=1,
     )
 
     lcd = fold / "lcd" / "default"
@@ -349,6 +355,9 @@ def write_effects(root: Path, train: str, prior: str, model: str) -> None:
         cut="number",
         number=2,
         min_size=2,
+    )
+    check_gene_sets.main(
+        genes=modules, gene_sets=[at("modules.gmt", "simulation")], table=at("gene_sets.tsv")
     )
     enrich_modules.main(
         alpha=0.01,

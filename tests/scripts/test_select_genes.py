@@ -70,6 +70,9 @@ def run(
         "markers_per_perturbation": 4,
         "module_markers": [],
         "held_out_folds": 0,
+        "gives_effects": False,
+        "module_number": 1,
+        "compared_genes": 1,
     }
     tests = str(folder / "tests.h5ad")
     differential_expression.main(screen=screen, tests=tests, n_threads=1)
@@ -346,3 +349,32 @@ def test_more_folds_of_held_out_causes_than_perturbed_genes_are_refused_early(
     run(tmp_path, path, fold="all", folds=None, held_out_folds=2)  # A and C are modelled
     with pytest.raises(InputError, match=r"(?s)effects.held_out_folds.*3 folds.*A, C"):
         run(tmp_path, path, fold="all", folds=None, held_out_folds=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"module_number": 13}, ["13 clusters", "12 genes", "modules.number"]),
+        ({"compared_genes": 13}, ["13 genes to compare", "12 genes", "evaluation.top_genes"]),
+    ],
+)
+def test_more_than_the_modelled_genes_allow_for_is_refused_early(
+    tmp_path: Path, settings: dict[str, int], parts: list[str]
+) -> None:
+    path, *_ = example(tmp_path)
+    run(tmp_path, path, **{name: value - 1 for name, value in settings.items()})
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, path, **settings)
+    assert all(part in str(caught.value) for part in parts), caught.value
+
+
+def test_effects_of_combinations_alone_are_refused_early(tmp_path: Path) -> None:
+    path, *_ = example(tmp_path)
+    run(tmp_path, path, fold="all", folds=None, gives_effects=True)
+    cells = read_screen(path)
+    labels = cells.obs["perturbation"].astype(str)
+    cells.obs["perturbation"] = [n if "+" in n or n == "control" else f"{n}+Z" for n in labels]
+    write_h5ad(cells, path)
+    run(tmp_path, path, fold="all", folds=None)
+    with pytest.raises(InputError, match=r"(?s)one target alone.*screen.separator"):
+        run(tmp_path, path, fold="all", folds=None, gives_effects=True)

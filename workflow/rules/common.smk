@@ -1,21 +1,19 @@
 """Settings, seeds and names that the rules share."""
 
-import sys
 from dataclasses import asdict
 from hashlib import blake2b
-from pathlib import Path
-
-ROOT = Path(workflow.basedir)
-sys.path[:0] = [str(ROOT / base) for base in ("", "workflow/scripts", "workflow")]
 
 import yaml
 
 from lcd_core.errors import InputError
 from pipeline.cluster import need_of, watch_cluster
-from pipeline.config.config import load_config
+from pipeline.config.config import Config, load_config
 from pipeline.config.methods import DEFAULT, TUNED
+from pipeline.config.source import Source, spelled
+from pipeline.environment import INTERPRETER as OWN_INTERPRETER
 from pipeline.environment import prepare_environment
 from pipeline.files import require_writable
+from pipeline.inputs import Inputs
 from pipeline.looks import looks_of
 from pipeline.methods import (
     FOLD_FILES,
@@ -32,9 +30,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 try:
-    CONFIG_FILE = ", ".join(map(str, workflow.configfiles)) or "configuration"
-    CFG = load_config(config, CONFIG_FILE)
-    PLAN = Plan(CFG, CONFIG_FILE)
+    CONFIGURATION, given = spelled(config, workflow.config_settings.config_args, Config)
+    SOURCE = Source(", ".join(map(str, workflow.configfiles)) or "configuration", given)
+    CFG = load_config(CONFIGURATION, SOURCE)
+    PLAN = Plan(CFG, SOURCE)
     for folder in (".snakemake", f"results/{CFG.run}", f"logs/{CFG.run}"):
         require_writable(folder)  # Snakemake would end in a traceback
 except InputError as error:
@@ -43,7 +42,10 @@ except InputError as error:
 prepare_environment(ROOT, CFG.threads.fit)
 
 RESULTS = f"results/{CFG.run}"
-INTERPRETER = CFG.environments.python or sys.executable
+INPUTS = Inputs(
+    SOURCE, made=("downloads/msigdb/", f"{RESULTS}/"), contents=workflow.is_main_process
+)
+INTERPRETER = CFG.environments.python or OWN_INTERPRETER
 
 # Names of folds. A fold says what is trained on and held out; nothing reads its name.
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
@@ -71,6 +73,20 @@ wildcard_constraints:
     fold="|".join([*SELECTED, *CAUSE_FOLDS]),
     method="|".join([*PLAN.methods, *CFG.methods.own]),
     variant=VARIANT,
+
+
+def require_writable_outputs(jobs):
+    """Raise WorkflowError where jobs would replace files in folders without permission."""
+    try:
+        for folder in sorted({Path(file).parent for job in jobs for file in job.output}):
+            require_writable(folder)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def named(place):
+    """A key with the file that it stands in, for messages."""
+    return f"{SOURCE.of(place)}, {place}"
 
 
 def seed(purpose, **labels):
@@ -143,34 +159,6 @@ def raw_screen(wildcards):
     return CFG.screen.path
 
 
-def table_of_screen(key, what):
-    """A table of the user that belongs to the screen, if there is one."""
-    path = getattr(CFG.screen, key)
-    if path is not None and not Path(path).exists():
-        error = InputError(
-            f"there is no such table of {what}",
-            where=f"{CONFIG_FILE}, screen.{key}",
-            found=path,
-            remedy="correct the path, relative to the working directory, or set it to null",
-        )
-        raise WorkflowError(str(error))
-    return path or []
-
-
-def annotated_pairs():
-    """The user's table of pairs of known type, if there is one."""
-    path = CFG.interactions.annotations
-    if path is not None and not Path(path).exists():
-        error = InputError(
-            "there are no such annotations",
-            where=f"{CONFIG_FILE}, interactions.annotations",
-            found=path,
-            remedy="correct the path, relative to the working directory, or set it to null",
-        )
-        raise WorkflowError(str(error))
-    return path or []
-
-
 def output_of(method, program, argument, fold, variant):
     """A file of a method's program, from the variant that runs it for all that agree with it."""
     own = PLAN.methods[method]
@@ -198,7 +186,7 @@ def prediction_of(fold, method, variant):
     if not Path(path).exists():
         error = InputError(
             "there is no such prediction",
-            where=f"{CONFIG_FILE}, methods.{method}.predictions",
+            where=named(f"methods.{method}.predictions"),
             found=path,
             remedy=f"make it from train.h5ad and test_perturbations.txt in "
             f"{RESULTS}/folds/{fold}/data, which `snakemake {RESULTS}/folds/{fold}/data/train.h5ad` "
@@ -213,15 +201,45 @@ def table_of_folds(wildcards):
     return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
 
 
-def module_markers(wildcards):
-    """Markers by which the modules are cut, where a fold's fits give the effects; else none."""
-    by_markers = "effects" in CFG.analyses and CFG.modules.cut == "markers"
-    return list(CFG.modules.markers) if by_markers and wildcards.fold == ALL else []
+# What the folds and their genes have to allow for: checked when they are made, and, as a function
+# of `output`, no reason to make them, and all fits, again.
 
 
-def held_out_folds(wildcards):
+def gives_effects(wildcards, output=None):
+    """Whether effects are read from a fold's fits."""
+    return "effects" in CFG.analyses and wildcards.fold == ALL
+
+
+def module_markers(wildcards, output):
+    """Markers by which the modules of a fold's effects are cut; else none."""
+    by_markers = CFG.modules.cut == "markers" and gives_effects(wildcards)
+    return list(CFG.modules.markers) if by_markers else []
+
+
+def module_number(wildcards, output):
+    """Clusters into which the tree of a fold's effects is cut; else 1."""
+    by_number = CFG.modules.cut == "number" and gives_effects(wildcards)
+    return CFG.modules.number if by_number else 1
+
+
+def held_out_folds(wildcards, output):
     """Folds of held-out causes, where a fold's fits give the effects; else 0."""
-    return len(CAUSE_FOLDS) if "effects" in CFG.analyses and wildcards.fold == ALL else 0
+    return len(CAUSE_FOLDS) if gives_effects(wildcards) else 0
+
+
+def compared_genes(wildcards, output):
+    """Genes that the evaluation of a fold compares at the least; 1 where there is none."""
+    return CFG.evaluation.top_genes if IN_BENCHMARK and wildcards.fold != ALL else 1
+
+
+def fewest_test_cells(wildcards, output):
+    """Cells of a held-out perturbation without which it cannot be evaluated."""
+    return PLAN.fewest_test_cells if IN_BENCHMARK else 1
+
+
+def means_of_combinations(wildcards, output):
+    """Methods that need a combination to train on."""
+    return PLAN.named("mean_combination") if IN_BENCHMARK else []
 
 
 def settings_file(method, program):
@@ -258,21 +276,43 @@ def gene_sets_of(method, argument):
 
 
 def check_gene_sets(method):
-    """Raise WorkflowError where a method that runs names no gene sets, or files that are missing."""
+    """Raise InputError where a method that runs names no gene sets, or such as cannot be read."""
     for argument, key in method.files.items():
         paths = gene_sets_of(method, argument)
-        made = ("downloads/msigdb/", f"{RESULTS}/")
-        missing = [p for p in paths if not Path(p).exists() and not p.startswith(made)]
-        if isinstance(paths, list) and (missing or not paths):
-            error = InputError(
-                f"{method.label} needs gene sets"
-                + (", and these are not there" if missing else ""),
-                where=f"{CONFIG_FILE}, methods.{method.name}.{key} (or enrichment.gene_sets)",
-                found=missing or "none",
-                remedy="correct the paths, relative to the working directory, or name gene sets of "
-                "MSigDB, such as downloads/msigdb/2024.1.Hs/c5.go.bp.gmt, which are then fetched",
+        if not isinstance(paths, list):
+            continue
+        own = PLAN.all_settings(method.name, DEFAULT)[key] is not None
+        place = f"methods.{method.name}.{key}" if own else "enrichment.gene_sets"
+        if not paths:
+            raise InputError(
+                f"{method.label} needs gene sets",
+                where=named(f"methods.{method.name}.{key}") + " (or enrichment.gene_sets)",
+                found="none",
+                remedy="name gene sets of MSigDB, such as "
+                "downloads/msigdb/2024.1.Hs/c5.go.bp.gmt, which are then fetched",
             )
-            raise WorkflowError(str(error))
+        INPUTS.gene_sets(place, paths)
+
+
+def check_inputs():
+    """Raise InputError where a file that the configuration names is missing or cannot be read."""
+    if CFG.screen.kind == "file":
+        INPUTS.path("screen.path", CFG.screen.path)
+        if not Path(f"{RESULTS}/screen/imported.h5ad").exists():  # it is needed no more
+            INPUTS.screen("screen.path", CFG.screen.path)
+    if CFG.screen.cells_table:
+        INPUTS.file("screen.cells_table", CFG.screen.cells_table, "there is no such table of cells")
+    if CFG.screen.target_genes:
+        INPUTS.table_of_targets("screen.target_genes", CFG.screen.target_genes)
+    if CFG.interactions.annotations:
+        INPUTS.annotations("interactions.annotations", CFG.interactions.annotations)
+    if HAS_TERMS and "effects" in CFG.analyses:
+        INPUTS.gene_sets("enrichment.gene_sets", CFG.enrichment.gene_sets)
+    for name, own in CFG.methods.own.items():
+        INPUTS.path(f"methods.{name}.predictions", own.predictions.replace("{fold}", ""))
+    if IN_BENCHMARK:
+        for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
+            check_gene_sets(PLAN.methods[name])
 
 
 def written_before(method, program, argument):
@@ -371,6 +411,7 @@ def linear_seed(purpose):
 
 def before_the_first_job():
     """On a cluster, end here where jobs could never start, rather than wait for them."""
+    require_writable_outputs(workflow.dag.needrun_jobs())
     try:
         watch_cluster(workflow, CFG.cluster.check)
     except InputError as error:
@@ -437,7 +478,11 @@ def final_files():
         if HAS_MODULES:
             files += rules.draw_module_numbers.output
         if HAS_TERMS:
-            files += [*rules.enrich_modules.output, *rules.draw_enrichment.output]
+            files += [
+                *rules.check_gene_sets.output,
+                *rules.enrich_modules.output,
+                *rules.draw_enrichment.output,
+            ]
         if CFG.effects.held_out_folds:
             files += rules.validate_held_out_edges.output
         if CFG.screen.kind == "simulated":
@@ -453,23 +498,7 @@ def final_files():
     return files
 
 
-def check_screen():
-    """Raise WorkflowError where the user's file is not there, and has not been imported before."""
-    path = CFG.screen.path
-    if path is None or Path(path).exists() or Path(f"{RESULTS}/screen/imported.h5ad").exists():
-        return
-    inside = Path(path).absolute().parent
-    error = InputError(
-        "there is no such file",
-        where=f"{CONFIG_FILE}, screen.path",
-        found=path if inside.exists() else f"{path}, and no folder {inside}",
-        remedy=f"correct the path; a relative one starts at {Path.cwd()}",
-    )
-    raise WorkflowError(str(error))
-
-
-if IN_BENCHMARK or "effects" in CFG.analyses:
-    check_screen()
-if IN_BENCHMARK:
-    for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
-        check_gene_sets(PLAN.methods[name])
+try:
+    check_inputs()
+except InputError as error:
+    raise WorkflowError(str(error)) from None

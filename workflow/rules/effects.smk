@@ -101,6 +101,23 @@ rule download_gene_sets:
 
 if HAS_TERMS:
 
+    rule check_gene_sets:
+        input:
+            genes=f"<results>/folds/{ALL}/data/genes.tsv",
+            gene_sets=CFG.enrichment.gene_sets,
+        output:
+            table=f"{EFFECTS}/gene_sets.tsv",
+        log:
+            "<logs>/effects/check_gene_sets.log",
+        priority: 1  # before the fits, so that what cannot be used is told first
+        localrule: True
+        conda:
+            "../../envs/analysis.yaml"
+        params:
+            source=source("effects/check_gene_sets"),
+        script:
+            "../scripts/effects/check_gene_sets.py"
+
     rule enrich_modules:
         input:
             membership=f"{EFFECTS}/modules.tsv",

@@ -14,6 +14,8 @@ rule make_folds:
         **settings("folds", leave_out=("count",)),
         names=FOLDS,
         tuning_name=TUNING,
+        fewest_cells=fewest_test_cells,
+        means_of_combinations=means_of_combinations,
         seed=seed("folds"),
         source=source("folds/make_folds"),
     script:
@@ -45,8 +47,11 @@ rule select_genes:
         fold="{fold}",
         n_genes=CFG.genes.count,
         markers_per_perturbation=CFG.genes.markers_per_perturbation,
+        gives_effects=gives_effects,
         module_markers=module_markers,
+        module_number=module_number,
         held_out_folds=held_out_folds,
+        compared_genes=compared_genes,
         source=source("folds/select_genes"),
     script:
         "../scripts/folds/select_genes.py"

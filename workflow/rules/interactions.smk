@@ -36,7 +36,7 @@ rule aggregate_interactions:
     input:
         tables=expand("<results>/folds/{fold}/interactions.tsv", fold=FOLDS),
         metrics="<results>/benchmark/metrics.tsv",
-        annotations=annotated_pairs(),
+        annotations=CFG.interactions.annotations or [],
     output:
         observed="<results>/interactions/observed.tsv",
         predicted="<results>/interactions/predicted.tsv",

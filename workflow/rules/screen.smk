@@ -43,8 +43,8 @@ rule download_screen:
 rule import_screen:
     input:
         raw=raw_screen,
-        cells_table=table_of_screen("cells_table", "cells"),
-        target_genes=table_of_screen("target_genes", "targets"),
+        cells_table=CFG.screen.cells_table or [],
+        target_genes=CFG.screen.target_genes or [],
     output:
         screen="<results>/screen/imported.h5ad",
     log:
@@ -175,6 +175,8 @@ rule write_perturbation_html:  # on request
         tables_page="<results>/screen/perturbations/{perturbation}.html",
     log:
         "<logs>/perturbations/{perturbation}.log",
+    wildcard_constraints:
+        perturbation="[^./][^/]*",  # as pipeline.file_names writes names
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -1,9 +1,7 @@
 """Genetic interactions over all folds: thresholds, types, accuracy by type, confusion."""
 
-import json
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
@@ -12,22 +10,9 @@ from benchmark.aggregate_metrics import compare_pairs
 from benchmark.measure_interactions import OBSERVED
 from evaluation.interaction_types import TYPES, calibrated, types_of
 from evaluation.registry import METRICS
-from lcd_core.errors import InputError
-from pipeline.screen import SEPARATOR
+from pipeline.annotations import read_annotations
 from pipeline.tables import read_tsv, write_tsv
 
-NAMES = {
-    "additive": "additivity",
-    "epistatic": "epistasis",
-    "neomorphic": "neomorphism",
-    "redundant": "redundancy",
-    "suppressor": "suppression",
-    "suppressive": "suppression",
-    "synergistic": "synergy",
-    "synergy_similar_pheno": "synergy",
-    "synergy_dissimilar_pheno": "synergy",
-}
-"""Other names of the types, as in the annotations of Norman et al. 2019."""
 ALL = "all"
 KEY = ["fold", "perturbation"]
 
@@ -85,52 +70,6 @@ def main(
     write_tsv(compare_by_type(own, values, metric, reference, versus), by_type)
     write_tsv(count_types(own, others), confusion)
     logging.info("%d pairs with interactions", len(own))
-
-
-def read_annotations(path: str) -> dict[str, list[str]]:
-    """Read pairs of known type: JSON with lists by type, or TSV of ``perturbation``, ``type``.
-
-    Targets are sorted, as everywhere. Types that are none of :data:`TYPES` are left out, and told.
-
-    Raises
-    ------
-    InputError
-        If the file is neither, or no type is known.
-    """
-    remedy = f"use the types {', '.join(TYPES)}, or the names of Norman et al. 2019"
-    try:
-        if Path(path).suffix == ".json":
-            given = json.loads(Path(path).read_text(encoding="utf-8"))
-            if not isinstance(given, dict) or not all(
-                isinstance(own, list) and all(isinstance(pair, str) for pair in own)
-                for own in given.values()
-            ):
-                raise ValueError
-        else:
-            table = read_tsv(path, dtype=str)
-            given = table.groupby("type")["perturbation"].apply(list).to_dict()
-    except (ValueError, KeyError):
-        raise InputError(
-            "annotations must be a JSON file with lists of pairs by type, or a TSV with the "
-            "columns perturbation and type",
-            where=path,
-        ) from None
-    found: dict[str, list[str]] = {}
-    unknown = []
-    for name, pairs in given.items():
-        own = NAMES.get(name.lower(), name.lower())
-        if own not in TYPES:
-            unknown.append(name)
-            continue
-        sorted_pairs = [SEPARATOR.join(sorted(pair.split(SEPARATOR))) for pair in pairs]
-        found[own] = [*found.get(own, []), *sorted_pairs]
-    if not found:
-        raise InputError(
-            "no type of interaction is known", where=path, found=unknown, remedy=remedy
-        )
-    if unknown:
-        logging.warning("%s: left out, no type of interaction: %s", path, ", ".join(unknown))
-    return found
 
 
 def with_types(measured: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:

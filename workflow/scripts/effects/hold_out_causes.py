@@ -45,7 +45,7 @@ def main(*, train: str, causes: str, held_out_train: str, held_out: str, fold: s
     logging.info("%d perturbations and %d cells held out", len(lost), (~left).sum())
     write_cells(screen[left], held_out_train)
     with atomic(held_out) as temporary:
-        Path(temporary).write_text("".join(f"{name}\n" for name in lost))
+        Path(temporary).write_text("".join(f"{name}\n" for name in lost), encoding="utf-8")
 
 
 if __name__ == "__main__":

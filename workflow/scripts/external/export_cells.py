@@ -37,7 +37,7 @@ def main(
         raise InputError(
             "profiles have no cells to export",
             where=prediction,
-            remedy="set prediction.keep to cells, or leave evaluation.elsewhere empty",
+            remedy="set prediction.keep to cells, or leave evaluation.external empty",
         )
     names = predicted.predicted(wanted)
     control = (CONTROL, lognorm(trained.X[labels_of(trained) == CONTROL]))

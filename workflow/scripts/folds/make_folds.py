@@ -18,6 +18,8 @@ def main(
     tuning_doubles: int,
     unmeasured_singles: str,
     max_test_doubles: int | None,
+    fewest_cells: int,
+    means_of_combinations: list[str],
     seed: int,
 ) -> None:
     """Write which perturbations each fold trains on and which it tests.
@@ -29,7 +31,7 @@ def main(
     Parameters
     ----------
     conditions
-        Table of conditions: perturbation, n_targets, singles_measured.
+        Table of conditions: perturbation, n_targets, n_cells, singles_measured.
     folds
         TSV to write: fold, perturbation, role (train or test).
     names
@@ -44,13 +46,18 @@ def main(
     max_test_doubles
         At most so many combinations are tested over all folds, the others always train; None
         for all.
+    fewest_cells
+        Cells of a combination without which it could not be evaluated, were it tested.
+    means_of_combinations
+        Methods that need a combination to train on in every test fold.
     seed
         Decides the draw.
 
     Raises
     ------
     InputError
-        If there are too few combinations, or some have unmeasured singles and are refused.
+        If there are too few combinations, some have unmeasured singles and are refused, those
+        to test have too few cells, or a method would have no combination to train on.
     """
     if tuning_doubles % 2:
         raise InputError(
@@ -77,6 +84,20 @@ def main(
     tuning, others = drawn[:tuning_doubles], drawn[tuning_doubles:]
     tested = others[:max_test_doubles] if n_folds else []
 
+    check_cells(table, [*tested, *tuning[tuning_doubles // 2 :]], fewest_cells, conditions)
+    combinations = set(table.loc[table["n_targets"] > 1, "perturbation"])
+    for number, fold in enumerate(names if means_of_combinations else ()):
+        if combinations <= set(tested[number::n_folds]):
+            raise InputError(
+                f"fold {fold} would hold out all combinations, and there are methods that need "
+                "some to train on",
+                where=f"{conditions}; prediction.methods",
+                found=f"{', '.join(means_of_combinations)}; combinations "
+                f"{', '.join(sorted(combinations))}",
+                remedy="lower folds.max_test_doubles, raise folds.count, or leave these methods "
+                "out (methods.<name>.run: false)",
+            )
+
     rows: list[tuple[str, str, str]] = []
     perturbations = table["perturbation"].tolist()
     for number, fold in enumerate(names):
@@ -98,6 +119,19 @@ def main(
         int((table["n_targets"] > 1).sum()) - len(tested) - len(tuning),
     )
     write_tsv(pd.DataFrame(rows, columns=["fold", "perturbation", "role"]), folds)
+
+
+def check_cells(table: pd.DataFrame, tested: list[str], fewest: int, where: str) -> None:
+    """Refuse to test perturbations of too few cells, which no evaluation could compare."""
+    n_cells = table.set_index("perturbation")["n_cells"]
+    few = sorted(name for name in tested if n_cells[name] < fewest)
+    if few:
+        raise InputError(
+            f"combinations to hold out have fewer than {fewest} cells, and cannot be evaluated",
+            where=where,
+            found=(f"{name}: {n_cells[name]} cells" for name in few),
+            remedy=f"set quality_control.min_cells_per_perturbation to {fewest} or more",
+        )
 
 
 def role(name: str, held_out: set[str]) -> str:

@@ -57,8 +57,11 @@ def main(
     fold: str,
     n_genes: int | None,
     markers_per_perturbation: int,
+    gives_effects: bool,
     module_markers: Sequence[str],
+    module_number: int,
     held_out_folds: int,
+    compared_genes: int,
 ) -> None:
     """Select genes and marker genes on a fold's training cells and write its two screens.
 
@@ -95,19 +98,30 @@ def main(
         Genes to select; None, or more than there are, for all.
     markers_per_perturbation
         Genes of least P value (Mann-Whitney U against control) that are a perturbation's markers.
+    gives_effects
+        Whether causal effects will be read from fits to these cells.
     module_markers
         Names or patterns of the genes by which the modules of the effects will be cut, two of
         which have to be among the selected ones; none where the fold is not asked for them.
+    module_number
+        Clusters into which the tree of the selected genes will be cut.
+    held_out_folds
+        Folds of causes among the selected genes; 0 where the fold is not asked for them.
+    compared_genes
+        Genes that the evaluation compares.
 
     Raises
     ------
     InputError
-        If the fold is not in the table, its perturbations not in the screen, or markers of the
-        modules not among the selected genes: said here, and not after all fits.
+        If the fold is not in the table, its perturbations not in the screen, or these or the
+        selected genes are not what effects, modules, folds of causes or the evaluation need: said
+        here, and not after all fits.
     """
     cells = read_screen(screen)
     labels = cells.obs["perturbation"].to_numpy(dtype=str)
     training, held_out = roles(folds, fold, sorted(set(labels)), screen)
+    if gives_effects:
+        require_singles(training, screen)
     train_cells = cells[np.isin(labels, training)].copy()
     test_cells = cells[np.isin(labels, held_out)].copy()
     del cells  # whole screens are large
@@ -127,13 +141,15 @@ def main(
     selected = table["gene"].to_numpy()
     if module_markers:
         require_markers(selected, module_markers, screen, measured=train_cells.var_names)
+    require_genes(len(selected), module_number, "clusters", "modules.number", screen)
+    require_genes(len(selected), compared_genes, "genes to compare", "evaluation.top_genes", screen)
     if held_out_folds:
         require_causes(train_cells, selected, held_out_folds, screen)
 
     write_tsv(table, genes)
     write_tsv(marker_table, markers)
     with atomic(test_perturbations) as temporary:
-        Path(temporary).write_text("".join(f"{name}\n" for name in held_out))
+        Path(temporary).write_text("".join(f"{name}\n" for name in held_out), encoding="utf-8")
     modelled = tested[:, selected]
     write_tsv(tidy(only(modelled, training)), differential_expression)
     write_tsv(tidy(only(modelled, held_out)), test_differential_expression)
@@ -278,6 +294,29 @@ def find_markers(tests: ad.AnnData, number: int) -> pd.DataFrame:
         tables.append(own)
     tables = [table for table in tables if len(table)] or tables
     return pd.concat(tables, ignore_index=True)
+
+
+def require_singles(perturbations: Sequence[str], where: str) -> None:
+    """Raise InputError where causal effects would have no perturbation to be read from."""
+    if not any(len(targets_of(name)) == 1 for name in perturbations):
+        raise InputError(
+            "causal effects need perturbations of one target alone",
+            where=f"{where}, obs['perturbation']",
+            found=perturbations,
+            remedy="check screen.separator, by which labels are divided into targets, or leave "
+            "`effects` out of the analyses",
+        )
+
+
+def require_genes(n_genes: int, needed: int, what: str, key: str, where: str) -> None:
+    """Raise InputError if fewer genes are modelled than a setting asks for."""
+    if n_genes < needed:
+        raise InputError(
+            f"{needed} {what} are asked for, of fewer modelled genes",
+            where=f"{where}; {key}",
+            found=f"{n_genes} genes",
+            remedy=f"lower {key} to {n_genes} or less, or model more genes (genes.count)",
+        )
 
 
 def require_causes(

@@ -1,9 +1,14 @@
 """What jobs find in their environment."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 from pipeline.sources import BASES
+
+INTERPRETER = sys.executable
+"""The interpreter that runs Snakemake, as the file system knows it."""
 
 
 def prepare_environment(root: str | Path, threads: int) -> None:
@@ -21,3 +26,5 @@ def prepare_environment(root: str | Path, threads: int) -> None:
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = str(threads)
     os.environ["NUMBA_NUM_THREADS"] = "1"
+    # Snakemake writes this path as it is into its shell commands; `My Drive` would be two words.
+    sys.executable = shlex.quote(INTERPRETER)

@@ -4,6 +4,7 @@ Figures are built on :class:`matplotlib.figure.Figure` itself, without pyplot an
 inside :func:`style`. The same data give the same bytes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -14,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
@@ -69,13 +71,24 @@ STYLE: dict[Any, Any] = {
 }
 
 
+FORMULA = re.compile(r"\$(\\mathdefault\{|[0-9.]*(\\times)?10\^\{)[^$A-Za-z]*\}\$")
+"""What tick labels have of mathematics."""
+
+
 def style() -> AbstractContextManager[None]:
     """Style in which figures are made and saved."""
     return matplotlib.rc_context(STYLE)
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write an SVG without a date; the same figure gives the same bytes."""
+    """Write an SVG without a date; the same figure gives the same bytes.
+
+    Dollar signs in names from the data are dollar signs; powers of ten are formulas.
+    """
+    for text in figure.findobj(Text):
+        words = text.get_text()
+        if "$" in words and not FORMULA.search(words):
+            text.set_parse_math(False)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
 

@@ -29,3 +29,25 @@ def require_writable(folder: str | Path) -> None:
             where=str(nearest),
             remedy="change the permissions or run in a folder of your own",
         )
+
+
+def require_plain(folder: str | Path) -> None:
+    """Check that Snakemake and Python can work in a folder of this name, or with the code in it.
+
+    Blanks, quotes and characters of any language do no harm; braces are Snakemake's, and a list of
+    folders is divided by the character that Python and the shell divide it by.
+
+    Raises
+    ------
+    InputError
+        If its path has one of these characters, or one that ends a line.
+    """
+    path = str(Path(folder).absolute())
+    bad = sorted({c for c in path if c in f"{{}}{os.pathsep}" or not c.isprintable()})
+    if bad:
+        raise InputError(
+            "the pipeline cannot work in a folder with such characters in its path",
+            where=repr(path),
+            found=", ".join(map(repr, bad)),
+            remedy="rename the folder, or move the pipeline into another",
+        )

@@ -58,6 +58,11 @@ def read_gmt(path: str | Path) -> dict[str, frozenset[str]]:
     return sets
 
 
+def collection_of(path: str | Path) -> str:
+    """Name of a file's gene sets in tables."""
+    return Path(path).name.removesuffix(".gmt")
+
+
 def check_overlap(sets: Mapping[str, frozenset[str]], universe: Sequence[str], where: str) -> int:
     """Return how many of the universe's genes are in any set; refuse sets of other identifiers.
 
@@ -98,7 +103,7 @@ def read_gene_sets(
     for path in paths:
         sets = read_gmt(path)
         check_overlap(sets, universe, str(path))
-        collection = Path(path).name.removesuffix(".gmt")
+        collection = collection_of(path)
         if collection in collections:
             raise InputError("two gene set files have the same name", found=f"{path}")
         collections.add(collection)

@@ -23,6 +23,7 @@ from pipeline.config.methods import (
     plain_settings,
     validated,
 )
+from pipeline.config.source import Source
 from pipeline.methods import Method, Program, method_looks, registry
 
 
@@ -71,7 +72,7 @@ class Plan:
     config
         The checked configuration.
     path
-        Its file, for messages.
+        Its file, or where its values come from, for messages.
 
     Raises
     ------
@@ -79,8 +80,9 @@ class Plan:
         If a name of a method or variant is unknown, or a variant's settings are refused.
     """
 
-    def __init__(self, config: Config, path: str) -> None:
-        self.config, self.path = config, path
+    def __init__(self, config: Config, path: str | Source) -> None:
+        self.config = config
+        self.source = path if isinstance(path, Source) else Source(path)
         self.methods = registry()
         self._settings: dict[tuple[str, str], dict[str, Any]] = {}
         for method in self.methods.values():
@@ -99,13 +101,13 @@ class Plan:
         found = {(method.name, DEFAULT): given}
         for name, changes in section.variants.items():
             where = f"{place}.variants.{name}"
-            found[method.name, name] = validated(method, given, changes, where, self.path)
+            found[method.name, name] = validated(method, given, changes, where, self.source)
         for number, point in enumerate(self.grid(method), start=1):
             changes = {}
             for key, value in point.items():
                 changes = laid_over(changes, nested(key, value))
             found[method.name, f"grid{number:03d}"] = validated(
-                method, given, changes, f"{place}.grid", self.path
+                method, given, changes, f"{place}.grid", self.source
             )
         return found
 
@@ -121,34 +123,37 @@ class Plan:
         points = self.grid(self.methods[method])
         return [Fit(method, Variant(f"grid{n:03d}")) for n in range(1, len(points) + 1)]
 
+    def _where(self, place: str) -> str:
+        return f"{self.source.of_both(place)}, {place}"
+
     def _tunable(self, name: str) -> str:
         method = self.methods.get(name)
         if method is None or method.settings is None:
             able = [m.name for m in self.methods.values() if m.settings is not None]
             raise InputError(
                 "this method has no settings to tune" if method else "there is no such method",
-                where=f"{self.path}, tuning.methods",
+                where=self._where("tuning.methods"),
                 found=name,
                 remedy=f"name one of {', '.join(able)}",
             )
         if not self.grid(method):
             raise InputError(
                 "there are no values to try",
-                where=f"{self.path}, methods.{name}.grid",
+                where=self._where(f"methods.{name}.grid"),
                 found="an empty grid",
                 remedy=f"give methods.{name}.grid, e.g. {{key: [value, value]}}",
             )
         if self.config.folds.tuning_doubles == 0:
             raise InputError(
                 "tuning needs combinations of its own",
-                where=f"{self.path}, folds.tuning_doubles",
+                where=self._where("folds.tuning_doubles"),
                 found="0",
                 remedy="raise folds.tuning_doubles, or leave tuning.methods empty",
             )
         if self.config.tuning.metric not in self.config.evaluation.metrics:
             raise InputError(
                 "the metric to tune by is not computed",
-                where=f"{self.path}, tuning.metric",
+                where=self._where("tuning.metric"),
                 found=self.config.tuning.metric,
                 remedy="name one of evaluation.metrics: "
                 f"{', '.join(self.config.evaluation.metrics)}",
@@ -187,7 +192,7 @@ class Plan:
             hint = f"did you mean {close[0]}? " if close else ""
             raise InputError(
                 "there is no such method",
-                where=f"{self.path}, {place}",
+                where=self._where(place),
                 found=name,
                 remedy=f"{hint}the methods are {', '.join(known)}; a prediction of your own is "
                 "named under `methods`, with `predictions: <file>`",
@@ -198,7 +203,7 @@ class Plan:
         if not re.fullmatch(VARIANT, variant):
             raise InputError(
                 "this is no name of a variant",
-                where=f"{self.path}, {place}",
+                where=self._where(place),
                 found=name,
                 remedy="write <method>/<variant>, or <method>/<variant>.seed2 for another seed",
             )
@@ -211,7 +216,7 @@ class Plan:
             return
         raise InputError(
             f"{fit.method} has no such variant",
-            where=f"{self.path}, {place}",
+            where=self._where(place),
             found=fit.variant.settings,
             remedy=f"define it as methods.{fit.method}.variants.{fit.variant.settings}, or name "
             f"one of {', '.join(self.variants(fit.method))}",
@@ -224,6 +229,7 @@ class Plan:
         return [*(own or [DEFAULT]), *tuned]
 
     def _check_benchmark(self) -> None:
+        self._check_external()
         names = [str(fit) for fit in self.benchmark]
         for place, wanted in {
             "evaluation.reference": [self.config.evaluation.reference],
@@ -234,10 +240,29 @@ class Plan:
                 if str(self._fit(place, name)) not in names:
                     raise InputError(
                         "this method does not run",
-                        where=f"{self.path}, {place}",
+                        where=self._where(place),
                         found=name,
                         remedy=f"name one of {', '.join(names)}, or add it to prediction.methods",
                     )
+
+    def _check_external(self) -> None:
+        """Raise InputError where an evaluator made elsewhere would get no cells to compare."""
+        if not self.config.evaluation.external:
+            return
+        own = {fit.method: self.own_prediction(fit.method) for fit in self.benchmark}
+        profiles = [name for name, given in own.items() if given and given.values == "profile"]
+        if self.config.prediction.keep == "profiles":
+            found, remedy = "prediction.keep: profiles", "set prediction.keep to cells"
+        elif profiles:
+            found, remedy = f"profiles of {', '.join(profiles)}", "leave these out"
+        else:
+            return
+        raise InputError(
+            "evaluators made elsewhere compare cells, and of predictions there are profiles alone",
+            where=self._where("evaluation.external"),
+            found=found,
+            remedy=f"{remedy}, or leave evaluation.external empty",
+        )
 
     @property
     def reference(self) -> str:
@@ -273,6 +298,15 @@ class Plan:
         """Those of some fits that run, in the order given."""
         there = {str(fit) for fit in self.benchmark}
         return [name for name in methods if name in there]
+
+    @property
+    def fewest_test_cells(self) -> int:
+        """Cells of a held-out perturbation without which the methods cannot be compared.
+
+        Halves of two cells each, unless every method is compared with all of them.
+        """
+        halves = self.config.evaluation.cells == "equal" or bool(self.named("ceiling"))
+        return 4 if halves else 2
 
     @property
     def interaction_metric(self) -> str:

@@ -262,4 +262,6 @@ def counts_by_condition(screen: ad.AnnData) -> dict[str, NDArray[np.int32]]:
 
 def read_names(path: str | Path) -> list[str]:
     """Names in a text file, one a line; none in an empty file."""
-    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    # not splitlines, which also divides names at rarer separators
+    lines = Path(path).read_text(encoding="utf-8").split("\n")
+    return [line.strip() for line in lines if line.strip()]

@@ -5,6 +5,7 @@ import pandas as pd
 
 from lcd_core.errors import InputError
 from pipeline.differential_expression import read_differential_expression, tidy
+from pipeline.file_names import file_name
 from pipeline.html_tables import Column, count, number, page, section, table, text, write_page
 from pipeline.tables import read_tsv
 
@@ -42,7 +43,7 @@ def main(*, tests: str, targets: str, tables_page: str, perturbation: str, alpha
     tables_page
         HTML page to write.
     perturbation
-        Its name.
+        Its name, as the name of the page has it (:func:`pipeline.file_names.file_name`).
     alpha
         False discovery rate below which a gene is differentially expressed.
 
@@ -52,13 +53,18 @@ def main(*, tests: str, targets: str, tables_page: str, perturbation: str, alpha
         If there is no such perturbation.
     """
     found = read_differential_expression(tests)
-    if perturbation not in found.obs_names:
+    pages = {file_name(name): name for name in found.obs_names.astype(str)}
+    if perturbation not in pages:
+        meant = file_name(perturbation)
+        hint = f"its page is {meant}.html; " if meant in pages else ""
         raise InputError(
             f"there is no perturbation {perturbation!r} in the screen",
             where=tests,
-            found=found.obs_names,
-            remedy="ask for one of these; targets of a combination are sorted and joined by +",
+            found=pages,
+            remedy=f"{hint}ask for one of these; targets of a combination are sorted and joined by "
+            "+",
         )
+    perturbation = pages[perturbation]
     own = read_tsv(targets, dtype={"target": str, "gene": str, "perturbation": str})
     own = own[own["perturbation"] == perturbation]
     genes = ranked_genes(found, perturbation, alpha)

@@ -31,6 +31,7 @@ from pipeline.config.quality_control import QualityControl
 from pipeline.config.schema import PIPELINE, Section, contradiction, distinct, key
 from pipeline.config.screen import Screen
 from pipeline.config.simulation import Simulation
+from pipeline.config.source import Source
 from pipeline.config.threads import Threads
 from pipeline.config.tuning import Tuning
 
@@ -133,7 +134,7 @@ class Config(Section):
         return self
 
 
-def load_config(mapping: Mapping[str, Any], path: str | Path) -> Config:
+def load_config(mapping: Mapping[str, Any], path: str | Path | Source) -> Config:
     """Check a configuration and fill in its defaults.
 
     Parameters
@@ -141,7 +142,7 @@ def load_config(mapping: Mapping[str, Any], path: str | Path) -> Config:
     mapping
         The configuration as read, command line included.
     path
-        Name of its file, for messages.
+        Name of its file, or where its values come from, for messages.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from lcd_core.errors import InputError
+from pipeline.config.source import COMMAND_LINE, Source
 
 Location = tuple[str | int, ...]
 
@@ -54,7 +55,7 @@ def type_label(key_schema: dict[str, Any]) -> str:
     return TYPES[str(kind)] + (f" ({', '.join(bounds)})" if bounds else "")
 
 
-def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path) -> InputError:
+def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path | Source) -> InputError:
     """Turn one of pydantic's errors into a message with place, value and remedy.
 
     A validator can supply the words itself: ``what``, ``found``, ``field`` and ``remedy`` in the
@@ -68,9 +69,14 @@ def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path) -> 
         expected = details["msg"].replace("Input should", "the value should")
         what = context.get("what") or EXPECTED.get(kind, expected)
         remedy = context.get("remedy") or _accepted(details, model)
+    place = _place(location, context.get("field"))
+    source = path if isinstance(path, Source) else Source(str(path))
+    origin = source.of_both(place) if kind == "contradiction" else source.of(place)
+    if kind == "string_type" and origin != COMMAND_LINE:
+        remedy += "; quote a number to make it text"
     return InputError(
         what,
-        where=f"{path}, {_place(location, context.get('field'))}",
+        where=f"{origin}, {place}",
         found=context.get("found", repr(details["input"])),
         remedy=remedy,
     )
@@ -141,6 +147,5 @@ def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
     choices = key_schema.get("enum") or key_schema.get("items", {}).get("enum", [])
     close = difflib.get_close_matches(str(details["input"]), choices, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]}? " if close else ""
-    quote = "; quote a number to make it text" if details["type"] == "string_type" else ""
     unit = f", in {key_schema['unit']}" if "unit" in key_schema else ""
-    return f"{hint}give: {type_label(key_schema)}{unit}{quote}"
+    return f"{hint}give: {type_label(key_schema)}{unit}"

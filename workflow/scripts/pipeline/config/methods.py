@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model, model_vali
 from lcd_core.errors import InputError
 from pipeline.config.messages import explain
 from pipeline.config.schema import PIPELINE, Section, contradiction, key
+from pipeline.config.source import Source
 from pipeline.methods import Method, registry
 
 DEFAULT, TUNED = "default", "tuned"
@@ -184,7 +185,11 @@ def nested(dotted: str, value: Any) -> dict[str, Any]:
 
 
 def validated(
-    method: Method, given: Mapping[str, Any], changes: Mapping[str, Any], place: str, path: str
+    method: Method,
+    given: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    place: str,
+    source: Source,
 ) -> dict[str, Any]:
     """Settings of a variant with all defaults filled in.
 
@@ -196,8 +201,8 @@ def validated(
         Its settings as the configuration has them.
     changes
         What the variant changes.
-    place, path
-        Where these stand, for messages: key and file.
+    place, source
+        Where these stand, for messages: key and files.
 
     Raises
     ------
@@ -209,11 +214,11 @@ def validated(
         model = method.settings.model_validate(laid_over(given, changes))
     except ValidationError as error:
         details = error.errors()[0]
-        mistake = explain(details, method.settings, path)
-        field = str(mistake.where).rpartition(", ")[2]
+        mistake = explain(details, method.settings, source.files)
+        field = f"{place}.{str(mistake.where).rpartition(', ')[2]}"
         raise InputError(
             mistake.what,
-            where=f"{path}, {place}.{field}",
+            where=f"{source.of_both(field)}, {field}",
             found=mistake.found,
             remedy=mistake.remedy,
         ) from None

@@ -1,0 +1,92 @@
+"""Where the values of a configuration come from: its files, and the command line over them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel
+
+COMMAND_LINE = "--config"
+
+
+class Source(NamedTuple):
+    """Files of a configuration, and what the command line has laid over them.
+
+    Parameters
+    ----------
+    files
+        Their names, for messages.
+    given
+        Values of ``--config``, by key.
+    """
+
+    files: str
+    given: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.files} with {COMMAND_LINE}" if self.given else self.files
+
+    def of(self, place: str) -> str:
+        """Name what a place such as ``screen.path`` or ``folds`` was read from.
+
+        Where the command line gives part of a section, a mistake in the section can be of both.
+        """
+        below: Any = self.given
+        for part in place.replace("[", ".").split("."):
+            if not isinstance(below, Mapping):
+                break  # an item of a list that the command line gives
+            if part not in below:
+                return str(self) if below is not self.given else self.files
+            below = below[part]
+        return COMMAND_LINE if self.given else self.files
+
+    def of_both(self, place: str) -> str:
+        """Name what a place was read from that contradicts another one, which may be of either."""
+        return COMMAND_LINE if self.of(place) == COMMAND_LINE else str(self)
+
+
+def spelled(
+    config: Mapping[str, Any], arguments: Sequence[str], model: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take texts of the command line as they were written there.
+
+    Snakemake reads ``--config run=2024_11`` as the number 202411, and takes off all quotes before,
+    so that there is no way to write it as text. A key that takes text alone has what was written.
+
+    Parameters
+    ----------
+    config
+        The configuration with the command line laid over it by Snakemake.
+    arguments
+        What follows ``--config``, ``key=value`` each.
+    model
+        Schema of the configuration.
+
+    Returns
+    -------
+    tuple of dict
+        The configuration, and the part of it that the command line gives.
+    """
+    config = dict(config)
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        field = model.model_fields.get(name)
+        kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
+        if set(kinds) <= {str, type(None)} and str in kinds and value.strip("'\""):
+            config[name] = value.strip("'\"")
+    return config, given_by(arguments, config)
+
+
+def given_by(arguments: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that the command line gives; a section in so far as it does."""
+    import yaml
+
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        value = value.strip("'\"")
+        try:
+            read = yaml.load(value, Loader=yaml.BaseLoader)
+        except yaml.YAMLError:
+            read = value
+        given[name] = read if isinstance(read, dict) else config.get(name)
+    return given

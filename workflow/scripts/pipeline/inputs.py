@@ -1,0 +1,171 @@
+"""Files that the configuration names: found, and readable, before anything is computed."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from lcd_core.errors import InputError
+from pipeline.config.source import Source
+
+
+class Inputs:
+    """Checks of the files of one configuration.
+
+    Parameters
+    ----------
+    source
+        Where the configuration comes from, for messages.
+    made
+        Folders whose files the run makes itself.
+    contents
+        Whether files are read, too; jobs on a cluster do not repeat that.
+    """
+
+    def __init__(self, source: Source, *, made: tuple[str, ...], contents: bool) -> None:
+        self.source, self.made, self.contents = source, made, contents
+
+    def where(self, key: str) -> str:
+        """A key with what it was read from."""
+        return f"{self.source.of(key)}, {key}"
+
+    def path(self, key: str, path: str) -> None:
+        """Check a path as such: Snakemake fills in what stands in ``{}`` or ``<>``.
+
+        Raises
+        ------
+        InputError
+            If it has such characters.
+        """
+        if re.search(r"[{}]|<[^/]*>", path):
+            raise InputError(
+                "paths with {, }, < or > cannot be used",
+                where=self.where(key),
+                found=path,
+                remedy="rename the file or folder, or name it by a link",
+            )
+
+    def file(
+        self,
+        key: str,
+        path: str,
+        what: str,
+        read: Callable[[str], object] | None = None,
+        remedy: str = "correct the path, relative to the working directory",
+    ) -> None:
+        """Check that a file is there, unless the run makes it, and that it can be read.
+
+        Parameters
+        ----------
+        key
+            The key that names it.
+        path
+            The file.
+        what
+            What is wrong where it is missing.
+        read
+            Reads it, and raises InputError where that is impossible.
+        remedy
+            What to do where it is missing.
+
+        Raises
+        ------
+        InputError
+            If it is missing or unreadable, or Snakemake could not use its path.
+        """
+        self.path(key, path)
+        if Path(path).is_file():
+            if read is not None and self.contents:
+                self._readable(key, path, read)
+        elif not path.startswith(self.made):
+            raise InputError(what, where=self.where(key), found=path, remedy=remedy)
+
+    def screen(self, key: str, path: str) -> None:
+        """Check that the user's file is there; folders are told apart when they are read.
+
+        Raises
+        ------
+        InputError
+            If it is not.
+        """
+        if Path(path).exists():
+            return
+        inside = Path(path).absolute().parent
+        raise InputError(
+            "there is no such file",
+            where=self.where(key),
+            found=path if inside.exists() else f"{path}, and no folder {inside}",
+            remedy=f"correct the path; a relative one starts at {Path.cwd()}",
+        )
+
+    def _readable(self, key: str, path: str, read: Callable[[str], object]) -> None:
+        try:
+            read(path)
+        except InputError as error:
+            raise InputError(
+                error.what,
+                where=f"{error.where} ({self.where(key)})",
+                found=error.found,
+                remedy=error.remedy,
+            ) from None
+        except OSError as error:
+            raise InputError(
+                "the file cannot be read", where=self.where(key), found=f"{path}: {error.strerror}"
+            ) from None
+
+    def table_of_targets(self, key: str, path: str) -> None:
+        """Check the user's table of targets and genes; raises InputError."""
+        from pipeline.targets import read_target_table  # takes seconds to import
+
+        self.file(
+            key,
+            path,
+            "there is no such table of targets",
+            read_target_table,
+            "correct the path, relative to the working directory, or set it to null",
+        )
+
+    def annotations(self, key: str, path: str) -> None:
+        """Check the user's pairs of known type; raises InputError."""
+        from pipeline.annotations import read_annotations  # takes seconds to import
+
+        self.file(
+            key,
+            path,
+            "there are no such annotations",
+            read_annotations,
+            "correct the path, relative to the working directory, or set it to null",
+        )
+
+    def gene_sets(self, key: str, paths: Iterable[str]) -> None:
+        """Check GMT files, each by :func:`pipeline.gene_sets.read_gmt`.
+
+        Raises
+        ------
+        InputError
+            If one is missing or no GMT file, or two have one name.
+        """
+        from pipeline.gene_sets import collection_of, read_gmt  # pandas takes a second to import
+
+        paths = list(paths)
+        for path in paths:
+            self.file(
+                key,
+                path,
+                "there is no such file of gene sets",
+                read_gmt,
+                "correct the path, relative to the working directory, or name gene sets of MSigDB, "
+                "such as downloads/msigdb/2024.1.Hs/c5.go.bp.gmt, which are then fetched",
+            )
+        self._distinct(key, paths, [collection_of(path) for path in paths])
+
+    def _distinct(self, key: str, paths: Sequence[str], names: Sequence[str]) -> None:
+        alike = [
+            path for path, name in zip(paths, names, strict=True) if list(names).count(name) > 1
+        ]
+        if alike:
+            raise InputError(
+                "files of gene sets have the same name, by which tables tell them apart",
+                where=self.where(key),
+                found=alike,
+                remedy="rename one of them",
+            )
