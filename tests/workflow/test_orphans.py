@@ -34,13 +34,15 @@ def job_of(snakemake: psutil.Process) -> psutil.Process | None:
 
 
 @contextmanager
-def fitting(project: Project) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
+def fitting(
+    project: Project, *arguments: str
+) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
     """Snakemake and its fit of the prior, which has saved a checkpoint."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     log = project.folder / "killed.log"
     with open(log, "w") as file:
         snakemake = subprocess.Popen(
-            project.command(PRIOR, "--cores", "1"),
+            project.command(PRIOR, "--cores", "1", *arguments),
             cwd=project.folder,
             env=environment,
             stdout=file,
