@@ -133,7 +133,8 @@ def main(
     write_tsv(table, genes)
     write_tsv(marker_table, markers)
     with atomic(test_perturbations) as temporary:
-        Path(temporary).write_text("".join(f"{name}\n" for name in held_out))
+        names = "".join(f"{name}\n" for name in held_out)
+        Path(temporary).write_text(names, encoding="utf-8")
     modelled = tested[:, selected]
     write_tsv(tidy(only(modelled, training)), differential_expression)
     write_tsv(tidy(only(modelled, held_out)), test_differential_expression)

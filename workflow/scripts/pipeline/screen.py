@@ -21,6 +21,7 @@ from scipy import sparse
 
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
+from pipeline.tables import read_text
 
 CONTROL = "control"
 SEPARATOR = "+"
@@ -243,5 +244,13 @@ def counts_by_condition(screen: ad.AnnData) -> dict[str, NDArray[np.int32]]:
 
 
 def read_names(path: str | Path) -> list[str]:
-    """Names in a text file, one a line; none in an empty file."""
-    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    """Names in a text file, one a line; none in an empty file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no text.
+    """
+    text = read_text(path, "the list of names", str(path), "give a text file with a name a line")
+    # not splitlines, which cuts names at characters that end no line of a file
+    return [line.strip() for line in text.split("\n") if line.strip()]
