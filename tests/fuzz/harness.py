@@ -4,10 +4,10 @@ The property: whatever the user supplies, a script either runs, or ends in an ``
 says where and what to do; it leaves no partial output in either case. A test adds what must hold
 where it runs.
 
-``LCD_FUZZ=nightly`` draws thousands of cases, new ones each time, and prints the failing one; without
-it there are some hundred, always the same ones, in less than a minute:
+``LCD_FUZZ=nightly`` draws thousands of cases, new ones each time, and prints the failing one;
+without it there are some hundred, always the same ones, in about a minute:
 
-    LCD_FUZZ=nightly OMP_NUM_THREADS=1 python -m pytest tests/fuzz tests/unit/test_untrusted_files.py
+    LCD_FUZZ=nightly python -m pytest tests/fuzz tests/unit/test_untrusted_files.py
 """
 
 import inspect
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from lcd_core.errors import InputError
@@ -34,6 +34,7 @@ def cases(normal: int, nightly: int = 2000) -> settings:
         derandomize=not NIGHTLY,
         database=None,
         deadline=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )

@@ -44,8 +44,9 @@ scalars = st.one_of(
     st.integers(-3, 3),
     st.sampled_from([10**9, 2**31, 2**63, 10**30, 10**400, -(10**400)]),
     st.floats(),
-    st.sampled_from(["lcd", "salt", "lcd/wide", "lcd/default.seed0", "1e-3", "null", "true", "9" * 5000,
-                     "1e999", "lcd/", "/", "lcd/wide.seed" + "9" * 5000, "٣", "+", "obs:", "{fold}"]),
+    st.sampled_from(["lcd", "salt", "lcd/wide", "lcd/default.seed0", "1e-3", "null", "true"]),
+    st.sampled_from(["9" * 5000, "1e999", "lcd/", "/", "lcd/wide.seed" + "9" * 5000, "٣", "+"]),
+    st.sampled_from(["obs:", "{fold}", "0x10", "1_000", " 2"]),
     texts,
     st.just(datetime.date(2024, 11, 1)),  # what YAML makes of 2024-11-01
     st.just(datetime.datetime(2024, 11, 1, 3)),
@@ -53,8 +54,8 @@ scalars = st.one_of(
 )  # fmt: skip
 keys = st.one_of(
     texts, st.integers(-2, 2), st.none(), st.booleans(), st.just(datetime.date(2024, 11, 1)),
-    st.sampled_from(["steps", "prior", "lcd", "drift.hidden", "prior.", ".", "mine", "wide", "default",
-                     "grid1", "__class__", "model_fields", "hidden", "variants", "grid"]),
+    st.sampled_from(["steps", "prior", "lcd", "drift.hidden", "prior.", ".", "mine", "wide"]),
+    st.sampled_from(["default", "grid1", "__class__", "hidden", "variants", "grid"]),
 )  # fmt: skip
 values = st.recursive(
     scalars,
@@ -66,8 +67,9 @@ values = st.recursive(
 def places(value, place=()):
     """All places in a configuration."""
     yield place
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, inner in items if isinstance(value, dict | list) else ():
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for name, inner in value.items() if isinstance(value, dict) else ():
         yield from places(inner, (*place, name))
 
 
