@@ -36,6 +36,7 @@ def cases(normal: int, nightly: int = 2000) -> settings:
         deadline=None,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         print_blob=True,
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
 

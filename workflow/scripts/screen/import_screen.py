@@ -155,7 +155,9 @@ def cell_names(obs: pd.DataFrame, raw: str) -> pd.Index:
     """Return the names of the cells, unique."""
     names = pd.Index(obs.index.astype(str), name=None)
     if names.empty:
-        raise InputError("the screen has no cells", where=f"{raw}, obs")
+        raise InputError(
+            "the screen has no cells", where=f"{raw}, obs", remedy="give a file with cells"
+        )
     if not names.is_unique:
         raise InputError(
             "cell names are duplicated",
@@ -175,7 +177,9 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
         place = f"{raw}, var[{column!r}]"
         values = column_of(var, column, f"{raw}, var", "screen.gene_name_column")
     if values.empty:
-        raise InputError("the screen has no genes", where=f"{raw}, var")
+        raise InputError(
+            "the screen has no genes", where=f"{raw}, var", remedy="give a file with genes"
+        )
     names = pd.Index(values.astype(object).where(values.notna(), "").astype(str), name=None)
     missing = names.isin(list(MISSING_LABELS))
     if missing.any():
