@@ -8,6 +8,7 @@ cells comparable is in ``obs["effective_library_size"]``. Which genes a target s
 """
 
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ CONTROL = "control"
 SEPARATOR = "+"
 EFFECTIVE_LIBRARY_SIZE = "effective_library_size"
 TARGET_GENES = "target_genes"
+
+LARGE = 2**30
+MOST_COMPRESSED = 2000
+"""Bytes of a table or matrix above which a file has to hold at least one for so many."""
 
 TargetGenes = dict[str, tuple[str, ...]]
 """Names of genes by target."""
@@ -106,8 +111,15 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
             where=str(path),
             remedy="check the path; a relative one starts at the working directory",
         )
+    if not Path(path).is_file() and not Path(path).is_dir():  # opening a pipe would wait for ever
+        raise InputError(
+            "not a file, so not an h5ad file",
+            where=str(path),
+            remedy="give the path of an h5ad file",
+        )
     try:
         with h5py.File(path, "r") as file:
+            _require_stored(file, path)
             yield file
     except (InputError, PermissionError, MemoryError):
         raise
@@ -124,6 +136,28 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
             found=f"{os.path.getsize(path):,} bytes; {first_line(error)}",
             remedy="copy, download or make the file again",
         ) from error
+
+
+def _require_stored(file: h5py.File, path: str | Path) -> None:
+    """Refuse a file that declares far more values than it holds, before memory is taken for them.
+
+    HDF5 gives the missing ones as zeros, terabytes of them where a shape is damaged.
+    """
+
+    def check(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(item, h5py.Dataset) or item.shape is None:
+            return
+        declared = math.prod(item.shape) * item.id.get_type().get_size()
+        stored = item.id.get_storage_size()
+        if declared > LARGE and declared > MOST_COMPRESSED * stored:
+            raise InputError(
+                "the file declares far more values than it holds",
+                where=f"{path}, {name}",
+                found=f"shape {item.shape}, {stored:,} bytes",
+                remedy="copy, download or make the file again",
+            )
+
+    file.visititems(check)
 
 
 def first_line(error: BaseException) -> str:

@@ -566,14 +566,15 @@ def read_counts(
                 found=f"layers: {shown(layers) or 'none'}",
                 remedy="set screen.counts to X or to the layer that holds the raw counts",
             )
+        shape = getattr(file[key], "shape", None) or tuple(file[key].attrs.get("shape", ()))
+        if shape != (len(kept), len(genes)):
+            raise InputError(
+                "the matrix does not fit obs and var",
+                where=place,
+                found=f"{shape} for {len(kept)} cells and {len(genes)} genes",
+                remedy="write the file again",
+            )
         matrix, stored = read_matrix(file[key], kept)
-    if matrix.shape != (len(cells), len(genes)):
-        raise InputError(
-            "the matrix does not fit obs and var",
-            where=place,
-            found=f"{matrix.shape} for {len(cells)} cells and {len(genes)} genes",
-            remedy="write the file again",
-        )
     others = f" (layers of this file: {shown(layers)})" if layers else ""
     remedy = f"set screen.counts to the matrix of raw counts, X or a layer{others}"
     return CountMatrix(matrix, stored, cells, genes, place, remedy)

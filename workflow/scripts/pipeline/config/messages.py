@@ -73,7 +73,7 @@ def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path) -> 
     return InputError(
         what,
         where=f"{path}, {_place(location, context.get('field'))}",
-        found=context.get("found", _value(details["input"])),
+        found=context.get("found", readable(details["input"])),
         remedy=remedy,
     )
 
@@ -159,7 +159,7 @@ def _key_schema(names: Location, model: type[BaseModel]) -> dict[str, Any] | Non
     return None
 
 
-def _value(value: object) -> str:
+def readable(value: object) -> str:
     """A value as a message shows it, cut off where it is long."""
     try:
         text = repr(value)
