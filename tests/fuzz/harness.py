@@ -73,7 +73,7 @@ def outcome(call: Callable[[], Any], out: Path | None = None) -> InputError | No
     assert not files, f"outputs of what failed: {files}"
     assert error.what
     assert error.where or "mistakes in" in error.what, f"says not where: {error}"
-    assert error.remedy or error.found or "mistakes in" in error.what, f"says not what: {error}"
+    assert error.remedy or "mistakes in" in error.what, f"says not what to do: {error}"
     assert len(str(error)) < 20_000, "floods the log"
     return error
 

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, readable_h5ad, scaled_log1p
+from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, read_anndata, scaled_log1p
 
 logger.disable("illico")  # it reports every call
 
@@ -151,8 +151,7 @@ def differential_expression(screen: ad.AnnData, *, n_threads: int) -> ad.AnnData
 
 def read_differential_expression(path: str | Path) -> ad.AnnData:
     """Read what the rule ``differential_expression`` wrote."""
-    with readable_h5ad(path) as file:
-        return ad.io.read_elem(file["/"])
+    return read_anndata(path)
 
 
 def adjusted_p(tests: ad.AnnData) -> NDArray[np.float64]:

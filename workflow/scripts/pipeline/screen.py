@@ -165,6 +165,41 @@ def first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+def _read(path: str | Path) -> object:
+    """What a file holds; matrices whose indices point outside them are refused.
+
+    SciPy does not look at indices, and reads and writes foreign memory where they are damaged.
+    """
+    with readable_h5ad(path) as file:
+        found = ad.io.read_elem(file["/"])
+        if isinstance(found, ad.AnnData):
+            for matrix in (found.X, *found.layers.values()):
+                if sparse.issparse(matrix):
+                    matrix.check_format(full_check=True)
+        return found
+
+
+def read_anndata(path: str | Path) -> ad.AnnData:
+    """Read an h5ad file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or of another kind.
+    """
+    found = _read(path)
+    if not isinstance(found, ad.AnnData):
+        raise InputError(
+            "an HDF5 file, but no h5ad file",
+            where=str(path),
+            found=f"a file of {', '.join(found) or 'nothing'}"  # type: ignore[arg-type]
+            if isinstance(found, dict)
+            else type(found).__name__,
+            remedy="write it with AnnData.write_h5ad",
+        )
+    return found
+
+
 def read_screen(path: str | Path) -> ad.AnnData:
     """Read a screen that this pipeline wrote.
 
@@ -173,11 +208,11 @@ def read_screen(path: str | Path) -> ad.AnnData:
     InputError
         If the file is missing, unreadable or no screen.
     """
-    with readable_h5ad(path) as file:
-        cells = ad.io.read_elem(file["/"])
+    cells = _read(path)
     found = None
     if not isinstance(cells, ad.AnnData):
-        found = f"an HDF5 file of {', '.join(cells) or 'nothing'}"
+        parts = ", ".join(cells) if isinstance(cells, dict) else type(cells).__name__
+        found = f"an HDF5 file of {parts or 'nothing'}"
     elif not {"perturbation", "library_size"} <= set(cells.obs.columns):
         found = f"obs columns: {', '.join(cells.obs.columns) or 'none'}"
     elif not sparse.issparse(cells.X) or cells.X.dtype.kind not in "iu":
@@ -190,6 +225,7 @@ def read_screen(path: str | Path) -> ad.AnnData:
             found=found,
             remedy="import the file first",
         )
+    assert isinstance(cells, ad.AnnData)
     cells.X = sparse.csr_matrix(cells.X)
     return cells
 
