@@ -86,7 +86,7 @@ def read_all(path: Path, out: Path) -> None:
     outcome(lambda: read_prediction(path, ["G0", "G1"], ["A"], "counts"))
 
 
-@cases(40)
+@cases(40, 600)
 @given(st.sampled_from(["dense", "sparse"]), DAMAGES)
 def test_damaged_files(kind, damages):
     with folders() as (folder, out):
@@ -95,7 +95,7 @@ def test_damaged_files(kind, damages):
         alone(lambda: read_all(path, out))
 
 
-@cases(15)
+@cases(15, 300)
 @given(
     st.binary(max_size=300),
     st.sampled_from([b"", b"\x89HDF\r\n\x1a\n", b"\x1f\x8b", b"PK\x03\x04"]),
@@ -242,7 +242,7 @@ def apply(path: Path, found) -> None:
                 file[key].attrs[attribute] = value
 
 
-@cases(60)
+@cases(60, 600)
 @given(st.sampled_from(["dense", "sparse"]), changes())
 def test_other_contents(kind, found):
     with folders() as (folder, out):
@@ -268,7 +268,7 @@ def test_what_a_file_merely_declares_is_not_allocated(key, what):
         alone(call)
 
 
-@cases(15)
+@cases(15, 300)
 @given(changes())
 def test_other_contents_of_a_screen_of_ours(found):
     with folders() as (folder, out):

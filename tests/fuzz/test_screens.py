@@ -203,14 +203,14 @@ def steps(drawn, folder, out) -> bool:
     return bool(folds["names"])
 
 
-@cases(40)
+@cases(40, 800)
 @given(chains())
 def test_quality_control_and_folds_account_for_every_cell(drawn):
     with folders() as (folder, out):
         steps(drawn, folder, out)
 
 
-@cases(12, 400)
+@cases(12, 200)
 @given(chains())
 def test_the_data_of_a_fold_hold_every_cell_once(drawn):
     screen, control, folds, selection = drawn

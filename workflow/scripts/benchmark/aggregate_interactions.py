@@ -148,7 +148,8 @@ def _pairs_in_json(text: str, where: str, remedy: str) -> dict[str, list[str]]:
     except RecursionError:
         problem = "lists within lists without end"
     raise InputError(
-        "annotations in JSON must be lists of pairs by type",
+        "annotations must be a JSON file with lists of pairs by type, or a TSV with the columns "
+        f"{' and '.join(COLUMNS)}",
         where=where,
         found=problem,
         remedy=remedy,

@@ -43,14 +43,17 @@ def read_text(path: str | Path, what: str, where: str, remedy: str) -> str:
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        problem = "a NUL character" if "\0" in text else None
-    except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
+        if "\0" not in text:
+            return text
+        told, found = f"not a text file, so not {what}", "a NUL character"
+    except UnicodeDecodeError as error:
+        told, found = f"not a text file, so not {what}", str(error)
+    except OSError as error:
+        told, found = f"{what} cannot be read: no such file", str(error.strerror)
+        remedy = "check the path; a relative one starts at the working directory"
         if isinstance(error, PermissionError):
-            remedy = "change the permissions of the file"
-    if problem is not None:
-        raise InputError(f"{what} cannot be read", where=where, found=problem, remedy=remedy)
-    return text
+            told, remedy = f"{what} cannot be read", "change the permissions of the file"
+    raise InputError(told, where=where, found=found, remedy=remedy)
 
 
 def read_user_table(
