@@ -140,6 +140,9 @@ def test_a_changed_configuration_is_planned_or_refused(config):
 
 @cases(50)
 @given(values)
+@example({None: None})
+@example({"folds": {None: 1}})
+@example([["9" * 5000] * 30])
 def test_anything_else_is_refused_or_empty(config):
     outcome(lambda: use(config))
 

@@ -268,6 +268,29 @@ def test_what_a_file_merely_declares_is_not_allocated(key, what):
         alone(call)
 
 
+@pytest.mark.parametrize("value", [10**6, -1])
+def test_indices_outside_a_matrix_are_refused_and_not_followed(value):
+    with folders() as (folder, out):
+        for kind in ("sparse", "screen"):
+            path = folder / f"{kind}.h5ad"
+            path.write_bytes(valid(kind))
+            with h5py.File(path, "r+") as file:
+                file["X/indices"][3] = value
+
+            def call(path=path):
+                genes = [f"G{i}" for i in range(12)]
+                errors = [
+                    import_it(path, out),
+                    outcome(lambda: read_screen(path)),
+                    outcome(lambda: read_prediction(path, genes, ["A"], "counts")),
+                ]
+                for error in errors:
+                    assert error is not None
+                    assert "damaged" in error.what
+
+            alone(call)
+
+
 @cases(15, 300)
 @given(changes())
 def test_other_contents_of_a_screen_of_ours(found):
