@@ -2,8 +2,9 @@
 
 import json
 import logging
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from lcd_core.errors import InputError
-from lcd_core.files import load_tensors, save_tensors
+from lcd_core.files import Layout, Metadata, load_tensors, save_tensors
 from lcd_core.settings import CHECKPOINT_INTERVAL
 
 logger = logging.getLogger(__name__)
@@ -64,28 +65,50 @@ class Checkpoints:
         save_tensors(self.path, KIND, tensors, {"fingerprint": dict(fingerprint)})
         self._last = time.monotonic()
 
-    def load(self, fingerprint: Mapping[str, str]) -> dict[str, Tensor] | None:
+    def load(self, fingerprint: Mapping[str, str], layout: Layout) -> dict[str, Tensor] | None:
         """Tensors of the last checkpoint; None if there is none of this very training.
+
+        One that cannot be used, be it damaged or of another training, is said to be so in the log.
 
         Parameters
         ----------
         fingerprint
             Hashes of whatever the result of the training depends on, by name.
+        layout
+            The tensors that a checkpoint of this training has.
+
+        Raises
+        ------
+        InputError
+            If a folder is in the way of the file.
         """
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return None
-        try:
-            tensors, metadata = load_tensors(self.path, KIND)
-        except InputError as error:
-            reason = str(error.found)
-        else:
-            found = metadata["fingerprint"]
-            if found == fingerprint:
-                return tensors
+        if self.path.is_dir():
+            raise InputError(
+                "a folder stands where checkpoints are saved",
+                where=str(self.path),
+                remedy="move it away or delete it",
+            )
+
+        def own(metadata: Metadata) -> Layout:
+            found = metadata.values.get("fingerprint")
+            found = found if isinstance(found, dict) else {}
             names = sorted(fingerprint.keys() | found.keys())
             other = [name for name in names if found.get(name) != fingerprint.get(name)]
-            reason = f"it is of a training with other {', '.join(other)}"
-        logger.warning("the checkpoint %s is not used: %s", self.path, reason)
+            if other:
+                reason = f"it is of a training with other {', '.join(other)}"
+                raise InputError("another training", found=reason)
+            return layout
+
+        try:
+            return load_tensors(self.path, KIND, layout=own)[0]
+        except InputError as error:
+            logger.warning(
+                "the checkpoint %s is not used: %s; training begins at its first step",
+                self.path,
+                error.found,
+            )
         return None
 
     def delete(self) -> None:
@@ -99,12 +122,3 @@ def fingerprint(parts: Mapping[str, Any]) -> dict[str, str]:
         name: blake2b(json.dumps(part, sort_keys=True).encode(), digest_size=8).hexdigest()
         for name, part in parts.items()
     }
-
-
-def digest(tensors: Iterable[Tensor]) -> str:
-    """Hash of the content of tensors, one after the other."""
-    own = blake2b(digest_size=16)
-    for tensor in tensors:
-        own.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-        own.update(tensor.detach().cpu().contiguous().numpy().data)
-    return own.hexdigest()

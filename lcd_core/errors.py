@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+MOST = 2000
+"""Characters of the offending values that a message shows."""
+
 
 def shown(values: Iterable[object], limit: int = 10) -> str:
     """Join at most ``limit`` values for a message, saying how many were left out."""
@@ -20,7 +23,8 @@ class InputError(ValueError):
     where
         File and field, e.g. ``"screen.h5ad, obs['perturbation']"``.
     found
-        The offending values; a string is shown as it is, of anything iterable at most ten.
+        The offending values; a string is shown as it is, of anything iterable at most ten, of
+        either so much as fits into a message.
     remedy
         What the user can do about it.
     """
@@ -35,6 +39,8 @@ class InputError(ValueError):
     ) -> None:
         self.what, self.where, self.remedy = what, where, remedy
         self.found = found if found is None or isinstance(found, str) else shown(found)
+        if self.found is not None and len(self.found) > MOST:
+            self.found = f"{self.found[:MOST]} ..."
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """The fitted latent causal diffusion: save, load, and sample any set of known targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 
 from lcd_core.conditions import multi_hot
-from lcd_core.drift import Drift
+from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
-from lcd_core.files import load_tensors, save_tensors
+from lcd_core.files import (
+    Layout,
+    Metadata,
+    load_tensors,
+    require_finite,
+    require_values,
+    save_tensors,
+)
 from lcd_core.measurement import sample_counts
 from lcd_core.sampling import sample_states
 from lcd_core.settings import PRESETS, DriftSettings, SamplerSettings, StateSettings
@@ -170,27 +177,75 @@ class LCD:
         InputError
             If the file is missing or damaged, or no model of this version.
         """
-        tensors, metadata = load_tensors(path, KIND, device, ORIGIN)
-        settings = metadata["settings"]
-        state = {k.removeprefix("drift."): v for k, v in tensors.items() if k.startswith("drift.")}
-        drift = Drift(
-            len(metadata["genes"]), len(metadata["targets"]), DriftSettings(**settings["drift"])
+        tensors, values = load_tensors(path, KIND, device, layout=_layout, origin=ORIGIN)
+        _check_values(tensors, path)
+        metadata = Metadata(values, KIND, Path(path))
+        drift = _unfilled_drift(metadata).to_empty(device=device)
+        drift.load_state_dict(
+            {k.removeprefix("drift."): v for k, v in tensors.items() if k.startswith("drift.")}
         )
-        drift.load_state_dict(state)
-        drift.to(device).eval()
+        if not torch.allclose(drift.alphas, noise_levels(drift.settings).to(drift.alphas)):
+            raise metadata.refused(
+                "the noise levels are not those of the settings", "alphas", drift.alphas.tolist()
+            )
         transform = StateTransform(
-            StateSettings(**settings["states"]),
+            metadata.settings(StateSettings, "settings", "states"),
             tensors["transform.mean"],
             tensors["transform.scale"],
             tensors["transform.eta"],
             tensors["transform.ceiling"],
         )
         return cls(
-            metadata["genes"],
-            metadata["targets"],
-            drift,
+            metadata.names("genes"),
+            metadata.names("targets"),
+            drift.eval(),
             transform,
             tensors["pi"],
-            trained_targets=metadata["trained_targets"],
-            seed=metadata["seed"],
+            trained_targets=metadata.names("trained_targets"),
+            seed=metadata.seed(),
         )
+
+
+def _unfilled_drift(metadata: Metadata) -> Drift:
+    """The drift network of a file, without memory for its weights."""
+    sizes = len(metadata.names("genes")), len(metadata.names("targets"))
+    settings = metadata.settings(DriftSettings, "settings", "drift")
+    try:
+        with torch.device("meta"):
+            return Drift(*sizes, settings)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise metadata.refused(
+            "no network can have these sizes", "settings.drift", str(error).splitlines()[0]
+        ) from error
+
+
+def _layout(metadata: Metadata) -> Layout:
+    """Tensors of a file of a model."""
+    d = len(metadata.names("genes"))
+    unknown = sorted(set(metadata.names("trained_targets")) - set(metadata.names("targets")))
+    if unknown:
+        raise metadata.refused("not among the targets", "trained_targets", unknown)
+    metadata.seed()
+    whole = metadata.settings(StateSettings, "settings", "states").scaling == "covariance"
+    network = _unfilled_drift(metadata).state_dict()
+    shapes = {name: (d,) for name in ("transform.mean", "transform.eta", "transform.ceiling", "pi")}
+    return {
+        **{f"drift.{name}": (t.dtype, tuple(t.shape)) for name, t in network.items()},
+        **{name: (torch.float32, shape) for name, shape in shapes.items()},
+        "transform.scale": (torch.float32, (d, d) if whole else (d,)),
+    }
+
+
+def _check_values(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse numbers that no fitted model has."""
+    require_finite(tensors, KIND, path)
+    scale, pi = tensors["transform.scale"], tensors["pi"]
+    positive = {
+        "transform.scale": scale if scale.ndim == 1 else scale.diagonal(),
+        "transform.eta": tensors["transform.eta"],
+    }
+    wrong = [
+        f"{name}: {value:g}" for name, own in positive.items() for value in own[own <= 0].tolist()
+    ]
+    wrong += [f"pi: {value:g}" for value in pi[(pi < 0) | (pi > 1)].tolist()]
+    require_values(wrong, "scales must be positive, probabilities from 0 to 1", KIND, path)

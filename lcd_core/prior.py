@@ -14,9 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lcd_core.checkpoints import Checkpoints, digest
+from lcd_core.checkpoints import Checkpoints
 from lcd_core.errors import InputError
-from lcd_core.files import load_tensors, save_tensors
+from lcd_core.files import (
+    Layout,
+    Metadata,
+    digest,
+    load_tensors,
+    require_finite,
+    require_values,
+    save_tensors,
+)
 from lcd_core.measurement import (
     CountFeatures,
     log_evidence,
@@ -30,6 +38,21 @@ from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
 KIND = "fitted prior"
+
+
+def parameters_of_generator(settings: PriorSettings, genes: int) -> int:
+    """Number of parameters of one generator, without laying it out."""
+
+    def linear(fan_in: int, fan_out: int) -> int:
+        return (fan_in + 1) * fan_out
+
+    def block(width: int, hidden: int) -> int:
+        return linear(width, hidden) + linear(hidden, width)
+
+    latent = settings.latent_dimensions
+    before = linear(latent, latent) + settings.blocks * block(latent, settings.hidden)
+    after = settings.output_blocks * block(genes, settings.output_hidden)
+    return before + linear(latent, genes) + after
 
 
 class GeneratorLayout:
@@ -193,16 +216,40 @@ class ImplicitPriors:
         InputError
             If the file is missing or damaged, or no priors of this version.
         """
-        tensors, metadata = load_tensors(path, KIND, device)
+        tensors, values = load_tensors(path, KIND, device, layout=_layout)
+        require_finite(tensors, KIND, path)
+        scale = tensors["eta"]
+        require_values(
+            (f"eta: {value:g}" for value in scale[scale <= 0].tolist()),
+            "scales must be positive",
+            KIND,
+            path,
+        )
+        metadata = Metadata(values, KIND, Path(path))
+        seed = metadata.seed()
+        if seed is None:
+            raise metadata.refused("a seed is an integer", "seed", seed)
         return cls(
-            metadata["names"],
-            metadata["genes"],
-            PriorSettings(**metadata["settings"]),
+            metadata.names("names"),
+            metadata.names("genes"),
+            metadata.settings(PriorSettings, "settings"),
             tensors["parameters"],
             tensors["logit_pi"],
-            tensors["eta"],
-            seed=metadata["seed"],
+            scale,
+            seed=seed,
         )
+
+
+def _layout(metadata: Metadata) -> Layout:
+    """Tensors of a file of priors."""
+    names, genes = metadata.names("names"), metadata.names("genes")
+    total = parameters_of_generator(metadata.settings(PriorSettings, "settings"), len(genes))
+    metadata.seed()
+    return {
+        "parameters": (torch.float32, (len(names), total)),
+        "logit_pi": (torch.float32, (len(genes),)),
+        "eta": (torch.float32, (len(genes),)),
+    }
 
 
 class PriorTraining:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lcd_core.checkpoints import Checkpoints, digest
+from lcd_core.checkpoints import Checkpoints
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
+from lcd_core.files import digest
 from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
@@ -105,7 +106,7 @@ class DriftTraining:
         moments = {
             f"optimizer.{index}.{name}": value
             for index, parameter in enumerate(self.drift.parameters())
-            for name, value in self.optimizer.state[parameter].items()
+            for name, value in self._moments(parameter).items()
         }
         return {
             **{f"drift.{name}": value for name, value in self.drift.state_dict().items()},
@@ -113,6 +114,15 @@ class DriftTraining:
             "draws": self.draws.get_state(),
             "noise": self.noise.get_state(),
             "done": torch.tensor(self.done),
+        }
+
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Moments of a parameter; before the first step those that AdamW begins with."""
+        begun: dict[str, Tensor] = self.optimizer.state.get(parameter, {})
+        return begun or {
+            "step": torch.zeros((), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

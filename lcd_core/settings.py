@@ -108,6 +108,14 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) and not isinstance(value, int) else value
 
 
+def _is_finite(value: float, as_float: bool) -> bool:
+    """Whether a number is finite, and, of an integer for a float, has one of its size."""
+    try:
+        return (isinstance(value, int) and not as_float) or math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _what_is_wrong(value: Any, own: "dataclasses.Field[Any]") -> str | None:
     """What a value should have been; None if it is fine."""
     kinds = get_args(own.type) or (own.type,)
@@ -120,7 +128,7 @@ def _what_is_wrong(value: Any, own: "dataclasses.Field[Any]") -> str | None:
         return None if bool in kinds and isinstance(value, bool) else "true or false"
     if float not in kinds and not isinstance(value, int):
         return "an integer"
-    if not (isinstance(value, int | float) and math.isfinite(value)):
+    if not (isinstance(value, int | float) and _is_finite(value, float in kinds)):
         return "a number"
     for name, bound in own.metadata["bounds"].items():
         words, holds = BOUNDS[name]

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lcd_core import __version__
 from lcd_core.checkpoints import Checkpoints, TrainingStopped, fingerprint
 from lcd_core.errors import InputError
+from lcd_core.files import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -221,13 +222,25 @@ def _state(training: Training, log: TrainingLog) -> dict[str, Tensor]:
 def _resume(
     training: Training, log: TrainingLog, checkpoints: Checkpoints, mark: Mapping[str, str]
 ) -> None:
-    tensors = checkpoints.load(mark)
+    layout: Layout = {name: (t.dtype, tuple(t.shape)) for name, t in _state(training, log).items()}
+    free = {"log.rows": (None, len(COLUMNS)), "log.window": (None, len(training.reports))}
+    tensors = checkpoints.load(mark, {**layout, **{n: (torch.float64, s) for n, s in free.items()}})
     if tensors is None:
         return
-    for part, own in (("training.", training), ("log.", log)):
-        own.load_state_dict(
-            {name.removeprefix(part): t for name, t in tensors.items() if name.startswith(part)}
-        )
+    try:
+        for part, own in (("training.", training), ("log.", log)):
+            own.load_state_dict(
+                {name.removeprefix(part): t for name, t in tensors.items() if name.startswith(part)}
+            )
+        if not 0 < training.done <= training.steps:
+            raise ValueError(f"{training.done} of {training.steps} steps are done")
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            "the checkpoint is of this training, but its state is none that it can have",
+            where=str(checkpoints.path),
+            found=str(error).splitlines()[0],
+            remedy="delete the file: training then begins at its first step",
+        ) from error
     logger.info("%s: goes on at step %d of %d", training.name, training.done, training.steps)
 
 

@@ -124,7 +124,12 @@ def main(
     predicted = read_prediction(prediction, genes, perturbations, values)
     everything, perturbations = perturbations, predicted.predicted(perturbations)
     if not perturbations:
-        raise InputError("no perturbation is predicted", where=prediction)
+        raise InputError(
+            "no perturbation is predicted",
+            where=f"{prediction}, uns['not_predicted']",
+            found=everything,
+            remedy="predict at least one of them",
+        )
     tests = read_tests(test_differential_expression, genes, perturbations)
     means = mean_expression(trained)
     control_mean = means.loc[CONTROL].to_numpy()

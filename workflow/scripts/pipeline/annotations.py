@@ -5,9 +5,9 @@ import logging
 from pathlib import Path
 
 from evaluation.interaction_types import TYPES
-from lcd_core.errors import InputError
+from lcd_core.errors import InputError, shown
 from pipeline.screen import SEPARATOR
-from pipeline.tables import read_tsv
+from pipeline.tables import read_text, read_user_table
 
 NAMES = {
     "additive": "additivity",
@@ -21,6 +21,7 @@ NAMES = {
     "synergy_dissimilar_pheno": "synergy",
 }
 """Other names of the types, as in the annotations of Norman et al. 2019."""
+COLUMNS = ["perturbation", "type"]
 
 
 def read_annotations(path: str) -> dict[str, list[str]]:
@@ -33,24 +34,20 @@ def read_annotations(path: str) -> dict[str, list[str]]:
     InputError
         If the file is neither, or no type is known.
     """
-    remedy = f"use the types {', '.join(TYPES)}, or the names of Norman et al. 2019"
-    try:
-        if Path(path).suffix == ".json":
-            given = json.loads(Path(path).read_text(encoding="utf-8"))
-            if not isinstance(given, dict) or not all(
-                isinstance(own, list) and all(isinstance(pair, str) for pair in own)
-                for own in given.values()
-            ):
-                raise ValueError
-        else:
-            table = read_tsv(path, dtype=str)
-            given = table.groupby("type")["perturbation"].apply(list).to_dict()
-    except (ValueError, KeyError):
-        raise InputError(
-            "annotations must be a JSON file with lists of pairs by type, or a TSV with the "
-            "columns perturbation and type",
-            where=path,
-        ) from None
+    remedy = (
+        f"give lists of pairs by type in JSON, or a TSV with the columns {' and '.join(COLUMNS)}; "
+        f"types are {', '.join(TYPES)}, or the names of Norman et al. 2019"
+    )
+    where = str(path)
+    what = "the annotations of pairs"
+    if Path(path).suffix == ".json":
+        given = _pairs_in_json(read_text(path, what, where, remedy), where, remedy)
+    else:
+        table = read_user_table(path, COLUMNS, what, where, remedy)
+        given = {
+            str(name): own["perturbation"].tolist()
+            for name, own in table.groupby("type", sort=False)
+        }
     found: dict[str, list[str]] = {}
     unknown = []
     for name, pairs in given.items():
@@ -62,8 +59,34 @@ def read_annotations(path: str) -> dict[str, list[str]]:
         found[own] = [*found.get(own, []), *sorted_pairs]
     if not found:
         raise InputError(
-            "no type of interaction is known", where=path, found=unknown, remedy=remedy
+            "no type of interaction is known",
+            where=where,
+            found=(name[:40] for name in unknown) if unknown else "no types",
+            remedy=remedy,
         )
     if unknown:
-        logging.warning("%s: left out, no type of interaction: %s", path, ", ".join(unknown))
+        logging.warning("%s: left out, no type of interaction: %s", path, shown(unknown))
     return found
+
+
+def _pairs_in_json(text: str, where: str, remedy: str) -> dict[str, list[str]]:
+    """Pairs by type."""
+    problem = "other values"
+    try:
+        given = json.loads(text)
+        if isinstance(given, dict) and all(
+            isinstance(own, list) and all(isinstance(pair, str) for pair in own)
+            for own in given.values()
+        ):
+            return given
+    except ValueError as error:
+        problem = str(error)
+    except RecursionError:
+        problem = "lists within lists without end"
+    raise InputError(
+        "annotations must be a JSON file with lists of pairs by type, or a TSV with the columns "
+        f"{' and '.join(COLUMNS)}",
+        where=where,
+        found=problem,
+        remedy=remedy,
+    )

@@ -27,7 +27,7 @@ from pipeline.batches import (
     unmatched_message,
     van_elteren,
 )
-from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, readable_h5ad, scaled_log1p
+from pipeline.screen import CONTROL, TARGET_GENES, library_sizes, read_anndata, scaled_log1p
 
 logger.disable("illico")  # it reports every call
 
@@ -267,8 +267,7 @@ def batch_matched_tests(
 
 def read_differential_expression(path: str | Path) -> ad.AnnData:
     """Read what the rule ``differential_expression`` wrote."""
-    with readable_h5ad(path) as file:
-        return ad.io.read_elem(file["/"])
+    return read_anndata(path)
 
 
 def adjusted_p(tests: ad.AnnData) -> NDArray[np.float64]:

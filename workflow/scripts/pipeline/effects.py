@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evaluation.modules import correlation_distances, effect_distances
 from lcd_core.errors import InputError
-from pipeline.screen import readable_h5ad
+from pipeline.screen import read_anndata
 
 
 def read_effects(path: str | Path) -> ad.AnnData:
@@ -26,8 +26,7 @@ def read_effects(path: str | Path) -> ad.AnnData:
         If the file is unreadable, names are repeated, a cause is no modelled gene, or an effect
         is not finite.
     """
-    with readable_h5ad(path) as file:
-        effects = ad.io.read_elem(file["/"])
+    effects = read_anndata(path)
     for axis, names in (("obs_names", effects.obs_names), ("var_names", effects.var_names)):
         if not names.is_unique:
             raise InputError(

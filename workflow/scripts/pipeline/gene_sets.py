@@ -9,7 +9,9 @@ from scipy import sparse
 from scipy.stats import false_discovery_control, hypergeom
 
 from lcd_core.errors import InputError, shown
+from pipeline.tables import read_text
 
+GMT = "give a GMT file: one set a line, name, description and genes, separated by tabs"
 Term = tuple[str, str]  # collection (name of the file) and name of the set
 
 
@@ -25,17 +27,7 @@ def read_gmt(path: str | Path) -> dict[str, frozenset[str]]:
         If a line is no gene set, a name is used twice, or the file is missing, empty or no text.
     """
     sets: dict[str, frozenset[str]] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # of any system's line ends
-    except UnicodeDecodeError as error:
-        raise InputError("not a text file", where=f"{path}", found=str(error)) from error
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(
-            "there is no such file of gene sets",
-            where=f"{path}",
-            found=error.strerror,
-            remedy="check the path; a relative one starts at the working directory",
-        ) from error
+    lines = read_text(path, "the file of gene sets", f"{path}", GMT).split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -46,15 +38,18 @@ def read_gmt(path: str | Path) -> dict[str, frozenset[str]]:
                 "a line is no gene set",
                 where=f"{path}, line {number}",
                 found=line[:80],
-                remedy="GMT has one set a line: name, description and genes, separated by tabs",
+                remedy=GMT,
             )
         if name in sets:
             raise InputError(
-                "a gene set is named twice", where=f"{path}, line {number}", found=name
+                "a gene set is named twice",
+                where=f"{path}, line {number}",
+                found=name[:80],
+                remedy="rename or remove one of the two",
             )
         sets[name] = genes
     if not sets:
-        raise InputError("the file has no gene sets", where=f"{path}")
+        raise InputError("the file has no gene sets", where=f"{path}", remedy=GMT)
     return sets
 
 
@@ -105,11 +100,20 @@ def read_gene_sets(
         check_overlap(sets, universe, str(path))
         collection = collection_of(path)
         if collection in collections:
-            raise InputError("two gene set files have the same name", found=f"{path}")
+            raise InputError(
+                "two gene set files have the same name",
+                where="enrichment.gene_sets",
+                found=f"{path}",
+                remedy="rename one of them",
+            )
         collections.add(collection)
         gene_sets.update({(collection, term): genes for term, genes in sets.items()})
     if not gene_sets:
-        raise InputError("no gene set files are given", remedy="name at least one GMT file")
+        raise InputError(
+            "no gene set files are given",
+            where="enrichment.gene_sets",
+            remedy="name at least one GMT file",
+        )
     return gene_sets
 
 

@@ -108,6 +108,12 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
             logging.error("%s", message)
     except ClaimLost as error:
         logging.error("%s", error)
+    except MemoryError as error:
+        logging.error(
+            "not enough memory (%s)\n  remedy: run fewer jobs at a time, or on a machine "
+            "with more memory",
+            error,
+        )
     except KeyboardInterrupt:
         logging.error("interrupted")
         code = INTERRUPTED

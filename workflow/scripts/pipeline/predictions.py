@@ -28,14 +28,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from lcd_core.atomic import atomic
-from lcd_core.errors import InputError
-from pipeline.screen import CONTROL, lognorm, read_names, readable_h5ad
+from lcd_core.errors import InputError, shown
+from pipeline.screen import CONTROL, lognorm, read_anndata, read_names
 from pipeline.seeds import derive_seed
 
 Values = Literal["counts", "lognorm", "profile"]
 VALUES: tuple[Values, ...] = ("counts", "lognorm", "profile")
 MOST = 15.0
 """Log-normalised values above it are counts by mistake: log1p(10,000) is 9.2."""
+MOST_CELLS = 2**53
+"""Largest integer up to which a double holds them all."""
 CHUNK = 1 << 16  # values of a compressed piece of a file that grows
 
 
@@ -48,6 +50,7 @@ def read_test_perturbations(path: str | Path) -> list[str]:
             "perturbations to predict must be distinct, at least one, and not the control",
             where=f"{path}",
             found=repeated or names or "an empty file",
+            remedy="name each of them once, one a line",
         )
     return names
 
@@ -297,8 +300,7 @@ def read_prediction(
     InputError
         If the file is not a readable h5ad or breaks the contract; names the offending values.
     """
-    with readable_h5ad(path) as file:
-        cells = ad.io.read_elem(file["/"])
+    cells = read_anndata(path)
     kind = values if values is not None else str(cells.uns.get("values", "not stated"))
     if kind not in VALUES:
         raise InputError(
@@ -310,7 +312,12 @@ def read_prediction(
     place = f"{path}, var_names"
     if not cells.var_names.is_unique:
         repeated = cells.var_names[cells.var_names.duplicated()].unique()
-        raise InputError("genes must be unique", where=place, found=repeated)
+        raise InputError(
+            "genes must be unique",
+            where=place,
+            found=map(repr, repeated),
+            remedy="predict each gene once",
+        )
     missing = [gene for gene in genes if gene not in cells.var_names]
     if missing:
         raise InputError(
@@ -321,25 +328,66 @@ def read_prediction(
         )
     if not cells.obs_names.is_unique:
         repeated = cells.obs_names[cells.obs_names.duplicated()].unique()
-        raise InputError("cell names must be unique", where=f"{path}, obs_names", found=repeated)
+        raise InputError(
+            "cell names must be unique",
+            where=f"{path}, obs_names",
+            found=map(repr, repeated),
+            remedy="name the cells by numbers, or call AnnData.obs_names_make_unique()",
+        )
     stated = {str(name) for name in np.atleast_1d(cells.uns.get("not_predicted", []))}
     left_out = tuple(name for name in perturbations if name in stated)
     perturbations = [name for name in perturbations if name not in stated]
     _check_perturbations(cells, perturbations, kind, str(path))
-    matrix = sparse.csr_matrix(cells[:, list(genes)].X)
+    matrix = _matrix_of(cells, genes, str(path))
     wanted = np.isin(labels_of(cells), list(perturbations))
     _check_values(matrix[wanted].data, kind, f"{path}, X")
     n_cells = np.ones(len(cells), np.int64)
     if kind == "profile" and "n_cells" in cells.obs:
-        n_cells = cells.obs["n_cells"].to_numpy(dtype=np.int64)
+        n_cells = _numbers_of_cells(cells.obs["n_cells"], str(path))
     labels = labels_of(cells)
     return PredictedCells(kind, matrix, labels, cells.obs_names, n_cells, left_out)  # type: ignore[arg-type]
+
+
+def _matrix_of(cells: ad.AnnData, genes: Sequence[str], path: str) -> sparse.csr_matrix:
+    """Values of the genes of the fold, in their order."""
+    dtype = getattr(cells.X, "dtype", None)
+    if dtype is None or dtype.kind not in "biuf":
+        raise InputError(
+            "a prediction needs a matrix of numbers in X",
+            where=f"{path}, X",
+            found="no matrix" if dtype is None else f"type {dtype}",
+            remedy="write the predicted values into X",
+        )
+    own = cells[:, list(genes)].X
+    if dtype in (np.float16, np.bool_):  # no sparse matrix holds half precision
+        own = own.astype(np.float32)
+    return sparse.csr_matrix(own)
+
+
+def _numbers_of_cells(column: pd.Series, path: str) -> NDArray[np.int64]:
+    """Numbers of cells behind the rows of a profile."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = ~(np.isfinite(numbers) & (numbers >= 1) & (numbers == np.round(numbers)))
+    wrong |= numbers > MOST_CELLS
+    if wrong.any():
+        raise InputError(
+            "numbers of cells must be positive integers",
+            where=f"{path}, obs['n_cells']",
+            found=(f"{name}: {column.iloc[i]}" for i, name in enumerate(column.index) if wrong[i]),
+            remedy="correct the column, or leave it out",
+        )
+    return numbers.astype(np.int64)
 
 
 def _check_perturbations(cells: ad.AnnData, wanted: Sequence[str], values: str, path: str) -> None:
     place = f"{path}, obs['perturbation']"
     if "perturbation" not in cells.obs:
-        raise InputError("the column is missing", where=place, found=list(cells.obs.columns))
+        raise InputError(
+            "the column is missing",
+            where=place,
+            found=shown(cells.obs.columns) or "no columns",
+            remedy="name the perturbation of each cell there",
+        )
     number = cells.obs["perturbation"].astype(str).value_counts().to_dict()
     missing = [name for name in wanted if name not in number]
     if missing:
@@ -353,16 +401,27 @@ def _check_perturbations(cells: ad.AnnData, wanted: Sequence[str], values: str, 
     if values == "profile":
         repeated = [name for name in wanted if number[name] > 1]
         if repeated:
-            raise InputError("a profile has one row", where=place, found=repeated)
+            raise InputError(
+                "a profile has one row",
+                where=place,
+                found=repeated,
+                remedy="give the mean of each perturbation alone, or cells: uns['values']",
+            )
     else:
         few = [name for name in wanted if number[name] < 2]
         if few:
-            raise InputError("a prediction needs at least two cells", where=place, found=few)
+            raise InputError(
+                "a prediction needs at least two cells",
+                where=place,
+                found=few,
+                remedy="predict more cells, or name the perturbations in uns['not_predicted']",
+            )
 
 
 def _check_values(values: NDArray, kind: str, where: str) -> None:
     bad = ~np.isfinite(values) | (values < 0)
-    what, remedy = "values must be finite and nonnegative", None
+    what = "values must be finite and nonnegative"
+    remedy = "predict counts, or log1p of counts scaled to 10,000 per cell"
     if kind == "counts":
         bad |= values != np.round(values)
         what = "counts must be nonnegative integers"
@@ -389,7 +448,9 @@ def control_rows(train: ad.AnnData, where: str) -> NDArray[np.intp]:
     rows = np.flatnonzero(labels_of(train) == CONTROL)
     if rows.size == 0:
         raise InputError(
-            f"there are no cells of {CONTROL!r}", where=f"{where}, obs['perturbation']"
+            f"there are no cells of {CONTROL!r}",
+            where=f"{where}, obs['perturbation']",
+            remedy="train on control cells too",
         )
     return rows
 

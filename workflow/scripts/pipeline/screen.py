@@ -10,6 +10,7 @@ batch, ``obs["batch"]`` has it. Which genes a target stands for is in
 
 import errno
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,12 +24,17 @@ from scipy import sparse
 
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
+from pipeline.tables import read_text
 
 CONTROL = "control"
 SEPARATOR = "+"
 EFFECTIVE_LIBRARY_SIZE = "effective_library_size"
 BATCH = "batch"
 TARGET_GENES = "target_genes"
+
+LARGE = 2**30
+MOST_COMPRESSED = 2000
+"""Bytes of a table or matrix above which a file has to hold at least one for so many."""
 
 TargetGenes = dict[str, tuple[str, ...]]
 """Names of genes by target."""
@@ -108,8 +114,15 @@ def readable_h5ad(path: str | Path) -> Iterator[h5py.File]:
             where=str(path),
             remedy="check the path; a relative one starts at the working directory",
         )
+    if not Path(path).is_file() and not Path(path).is_dir():  # opening a pipe would wait for ever
+        raise InputError(
+            "not a file, so not an h5ad file",
+            where=str(path),
+            remedy="give the path of an h5ad file",
+        )
     try:
         with h5py.File(path, "r") as file:
+            _require_stored(file, path)
             yield file
     except (InputError, PermissionError, MemoryError):
         raise
@@ -143,9 +156,66 @@ def is_lock(error: BaseException) -> bool:
     return own or "unable to lock file" in str(error)
 
 
+def _require_stored(file: h5py.File, path: str | Path) -> None:
+    """Refuse a file that declares far more values than it holds, before memory is taken for them.
+
+    HDF5 gives the missing ones as zeros, terabytes of them where a shape is damaged.
+    """
+
+    def check(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(item, h5py.Dataset) or item.shape is None:
+            return
+        declared = math.prod(item.shape) * item.id.get_type().get_size()
+        stored = item.id.get_storage_size()
+        if declared > LARGE and declared > MOST_COMPRESSED * stored:
+            raise InputError(
+                "the file declares far more values than it holds",
+                where=f"{path}, {name}",
+                found=f"shape {item.shape}, {stored:,} bytes",
+                remedy="copy, download or make the file again",
+            )
+
+    file.visititems(check)
+
+
 def first_line(error: BaseException) -> str:
     """Return an error's first line, or its type where it says nothing."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _read(path: str | Path) -> object:
+    """What a file holds; matrices whose indices point outside them are refused.
+
+    SciPy does not look at indices, and reads and writes foreign memory where they are damaged.
+    """
+    with readable_h5ad(path) as file:
+        found = ad.io.read_elem(file["/"])
+        if isinstance(found, ad.AnnData):
+            for matrix in (found.X, *found.layers.values()):
+                if sparse.issparse(matrix):
+                    matrix.check_format(full_check=True)
+        return found
+
+
+def read_anndata(path: str | Path) -> ad.AnnData:
+    """Read an h5ad file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or of another kind.
+    """
+    found = _read(path)
+    if not isinstance(found, ad.AnnData):
+        raise InputError(
+            "an HDF5 file, but no h5ad file",
+            where=str(path),
+            found=f"a file of {', '.join(found) or 'nothing'}"  # type: ignore[arg-type]
+            if isinstance(found, dict)
+            else type(found).__name__,
+            remedy="write it with AnnData.write_h5ad",
+        )
+    return found
 
 
 def read_screen(path: str | Path) -> ad.AnnData:
@@ -156,11 +226,11 @@ def read_screen(path: str | Path) -> ad.AnnData:
     InputError
         If the file is missing, unreadable or no screen.
     """
-    with readable_h5ad(path) as file:
-        cells = ad.io.read_elem(file["/"])
+    cells = _read(path)
     found = None
     if not isinstance(cells, ad.AnnData):
-        found = f"an HDF5 file of {', '.join(cells) or 'nothing'}"
+        parts = ", ".join(cells) if isinstance(cells, dict) else type(cells).__name__
+        found = f"an HDF5 file of {parts or 'nothing'}"
     elif not {"perturbation", "library_size"} <= set(cells.obs.columns):
         found = f"obs columns: {', '.join(cells.obs.columns) or 'none'}"
     elif not sparse.issparse(cells.X) or cells.X.dtype.kind not in "iu":
@@ -173,6 +243,7 @@ def read_screen(path: str | Path) -> ad.AnnData:
             found=found,
             remedy="import the file first",
         )
+    assert isinstance(cells, ad.AnnData)
     cells.X = sparse.csr_matrix(cells.X)
     return cells
 
@@ -261,7 +332,13 @@ def counts_by_condition(screen: ad.AnnData) -> dict[str, NDArray[np.int32]]:
 
 
 def read_names(path: str | Path) -> list[str]:
-    """Names in a text file, one a line; none in an empty file."""
-    # not splitlines, which also divides names at rarer separators
-    lines = Path(path).read_text(encoding="utf-8").split("\n")
-    return [line.strip() for line in lines if line.strip()]
+    """Names in a text file, one a line; none in an empty file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no text.
+    """
+    text = read_text(path, "the list of names", str(path), "give a text file with a name a line")
+    # not splitlines, which cuts names at characters that end no line of a file
+    return [line.strip() for line in text.split("\n") if line.strip()]

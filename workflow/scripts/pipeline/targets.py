@@ -11,6 +11,7 @@ import pandas as pd
 
 from lcd_core.errors import InputError, shown
 from pipeline.screen import TargetGenes
+from pipeline.tables import read_user_table
 
 COLUMNS = ["target", "gene"]
 
@@ -30,20 +31,7 @@ def read_target_table(path: str) -> TargetGenes:
     """
     where = f"{path} (screen.target_genes)"
     remedy = "give a tab-separated table with the columns target and gene, a gene a row"
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(
-            "the table of targets cannot be read", where=where, found=str(error), remedy=remedy
-        ) from error
-    if not set(COLUMNS) <= set(table.columns):
-        raise InputError(
-            "the table of targets needs the columns target and gene",
-            where=where,
-            found=f"columns {shown(table.columns)}",
-            remedy=remedy,
-        )
-    table = table[COLUMNS]
+    table = read_user_table(path, COLUMNS, "the table of targets", where, remedy)
     blank = ((table == "") | (table != table.apply(lambda column: column.str.strip()))).any(axis=1)
     for what, wrong in (
         ("a target or gene is empty, or begins or ends with white space", blank),
@@ -53,7 +41,9 @@ def read_target_table(path: str) -> TargetGenes:
             raise InputError(
                 what,
                 where=where,
-                found=(f"line {at + 2}: {list(table.loc[at])}" for at in table.index[wrong]),
+                found=(
+                    f"line {at}: {[own[:40] for own in table.loc[at]]}" for at in table.index[wrong]
+                ),
                 remedy=remedy,
             )
     return {str(target): tuple(own) for target, own in table.groupby("target")["gene"]}

@@ -189,7 +189,9 @@ def cell_names(obs: pd.DataFrame, raw: str) -> pd.Index:
     """Return the names of the cells, unique."""
     names = pd.Index(obs.index.astype(str)).rename(None)  # a column may have its name
     if names.empty:
-        raise InputError("the screen has no cells", where=f"{raw}, obs")
+        raise InputError(
+            "the screen has no cells", where=f"{raw}, obs", remedy="give a file with cells"
+        )
     if not names.is_unique:
         raise InputError(
             "cell names are duplicated",
@@ -209,7 +211,9 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
         place = f"{raw}, var[{column!r}]"
         values = column_of(var, column, f"{raw}, var", "screen.gene_name_column")
     if values.empty:
-        raise InputError("the screen has no genes", where=f"{raw}, var")
+        raise InputError(
+            "the screen has no genes", where=f"{raw}, var", remedy="give a file with genes"
+        )
     names = pd.Index(values.astype(object).where(values.notna(), "").astype(str)).rename(None)
     missing = names.isin(list(MISSING_LABELS))
     if missing.any():
@@ -572,17 +576,21 @@ def read_counts(
 ) -> CountMatrix:
     """Read the kept rows of a matrix; cells are the kept ones, genes all."""
     with source.parts() as (parts, place):
-        matrix, stored = read_matrix(element(parts, key), kept)
+        layer = key.removeprefix("layers/")
+        place += f", {key}" if layer == key else f", layers[{layer!r}]"
+        found = element(parts, key)
+        shape = getattr(found, "shape", None)
+        if isinstance(found, h5py.Group):
+            shape = tuple(found.attrs.get("shape", ()))
+        if shape != (len(kept), len(genes)):
+            raise InputError(
+                "the matrix does not fit obs and var",
+                where=place,
+                found=f"{shape} for {len(kept)} cells and {len(genes)} genes",
+                remedy="write the file again",
+            )
+        matrix, stored = read_matrix(found, kept)
         remedy = where_counts_are(parts, key)
-    layer = key.removeprefix("layers/")
-    place += f", {key}" if layer == key else f", layers[{layer!r}]"
-    if matrix.shape != (len(cells), len(genes)):
-        raise InputError(
-            "the matrix does not fit obs and var",
-            where=place,
-            found=f"{matrix.shape} for {len(cells)} cells and {len(genes)} genes",
-            remedy="write the file again",
-        )
     return CountMatrix(matrix, stored, cells, genes, place, remedy)
 
 

@@ -23,7 +23,7 @@ from pipeline.config.folds import Folds
 from pipeline.config.genes import Genes
 from pipeline.config.interactions import Interactions
 from pipeline.config.linear_systems import LinearDrift, LinearSystems
-from pipeline.config.messages import explain
+from pipeline.config.messages import explain, readable
 from pipeline.config.methods import Methods
 from pipeline.config.modules import Modules
 from pipeline.config.prediction import Prediction
@@ -153,7 +153,7 @@ def load_config(mapping: Mapping[str, Any], path: str | Path | Source) -> Config
         raise InputError(
             "the configuration must be a mapping from keys to values",
             where=str(path),
-            found=repr(mapping),
+            found=readable(mapping),
             remedy="write lines such as `run: default`",
         )
     try:

@@ -13,6 +13,8 @@ from pipeline.config.source import COMMAND_LINE, Source
 
 Location = tuple[str | int, ...]
 
+MOST = 500
+"""Characters of a value that a message shows."""
 TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
     "minimum": "at least",
@@ -77,7 +79,7 @@ def explain(details: ErrorDetails, model: type[BaseModel], path: str | Path | So
     return InputError(
         what,
         where=f"{origin}, {place}",
-        found=context.get("found", repr(details["input"])),
+        found=context.get("found", readable(details["input"])),
         remedy=remedy,
     )
 
@@ -142,10 +144,30 @@ def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:
     section = section_at(names, model)
     if section is not None:
         return f"give at least one of its keys, or leave it out: {', '.join(section.model_fields)}"
-    section = section_at(names[:-1], model) or model
-    key_schema = section.model_json_schema()["properties"][names[-1]]
+    key_schema = _key_schema(names, model)
+    if key_schema is None:
+        return "names of keys are text; quote a number, a date, true, false or null that is one"
     choices = key_schema.get("enum") or key_schema.get("items", {}).get("enum", [])
     close = difflib.get_close_matches(str(details["input"]), choices, n=1, cutoff=0.7)
     hint = f"did you mean {close[0]}? " if close else ""
     unit = f", in {key_schema['unit']}" if "unit" in key_schema else ""
     return f"{hint}give: {type_label(key_schema)}{unit}"
+
+
+def _key_schema(names: Location, model: type[BaseModel]) -> dict[str, Any] | None:
+    """JSON schema of the key at or above a place; None where there is none."""
+    for depth in range(len(names), 0, -1):
+        section = section_at(names[: depth - 1], model)
+        is_section = section_at(names[:depth], model) is not None
+        if section is not None and names[depth - 1] in section.model_fields and not is_section:
+            return section.model_json_schema()["properties"].get(names[depth - 1])
+    return None
+
+
+def readable(value: object) -> str:
+    """A value as a message shows it, cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        text = f"a {type(value).__name__} too long to be shown"
+    return text if len(text) <= MOST else f"{text[:MOST]} ..."
