@@ -252,7 +252,7 @@ def apply(path: Path, found) -> None:
                 file[key].attrs[attribute] = value
 
 
-@cases(60, 600)
+@cases(40, 600)
 @given(st.sampled_from(["dense", "sparse"]), changes())
 def test_other_contents(kind, found):
     with folders() as (folder, out):

@@ -51,7 +51,7 @@ def imports(draw):
     return screen, chosen
 
 
-@cases(120)
+@cases(100)
 @given(imports())
 def test_an_import_runs_or_refuses(drawn):
     screen, chosen = drawn
