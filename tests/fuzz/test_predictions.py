@@ -110,7 +110,7 @@ def write(path: Path, drawn) -> None:
             ad.io.write_elem(file, "X", matrix)
 
 
-@cases(60, 800)
+@cases(40, 800)
 @given(predictions(), st.sampled_from(["all", "equal"]))
 def test_a_prediction_is_scored_or_refused(drawn, cells):
     own, tests, _ = fold()

@@ -51,7 +51,7 @@ def imports(draw):
     return screen, chosen
 
 
-@cases(120)
+@cases(80)
 @given(imports())
 def test_an_import_runs_or_refuses(drawn):
     screen, chosen = drawn
@@ -203,14 +203,14 @@ def steps(drawn, folder, out) -> bool:
     return bool(folds["names"])
 
 
-@cases(40, 800)
+@cases(30, 800)
 @given(chains())
 def test_quality_control_and_folds_account_for_every_cell(drawn):
     with folders() as (folder, out):
         steps(drawn, folder, out)
 
 
-@cases(12, 200)
+@cases(8, 200)
 @given(chains())
 def test_the_data_of_a_fold_hold_every_cell_once(drawn):
     screen, control, folds, selection = drawn

@@ -163,7 +163,19 @@ def _require_stored(file: h5py.File, path: str | Path) -> None:
     """
 
     def check(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if not isinstance(item, h5py.Dataset) or item.shape is None:
+        if isinstance(item, h5py.Group):
+            if "shape" in item.attrs and "indptr" in item:
+                shape = [int(length) for length in np.ravel(item.attrs["shape"])]
+                rows = math.prod(item["indptr"].shape) - 1
+                if rows not in shape:
+                    raise InputError(
+                        "the sparse matrix does not have the shape that it states",
+                        where=f"{path}, {name}",
+                        found=f"shape {shape}, {rows} rows or columns",
+                        remedy="copy, download or make the file again",
+                    )
+            return
+        if item.shape is None:
             return
         declared = math.prod(item.shape) * item.id.get_type().get_size()
         stored = item.id.get_storage_size()
