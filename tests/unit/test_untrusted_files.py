@@ -524,8 +524,10 @@ def dangerous(tree: ast.AST, name: str) -> list[str]:
             found.append(call)
         if owner in ("torch", "joblib") and function == "load":
             found.append(call)
+        loader = ast.unparse(given["Loader"]) if "Loader" in given else ""
+        plain = loader in ("yaml.BaseLoader", "yaml.SafeLoader")
         if owner == "yaml" and function in ("load", "load_all", "unsafe_load", "full_load"):
-            found.append(call)
+            found += [] if plain else [call]
         if owner in EXECUTES and function not in ALLOWED.get((name, owner), set()):
             found.append(call)
         for argument in ("allow_pickle", "shell"):
@@ -544,11 +546,12 @@ def test_no_code_executes_what_a_file_holds(path):
 def test_which_would_be_noticed():
     text = (
         "import pickle\nfrom dill import loads\npickle.load(f)\ntorch.load(p)\neval(x)\n"
-        "np.load(p, allow_pickle=True)\nyaml.load(t)\nsubprocess.run(c, shell=True)\n"
+        "np.load(p, allow_pickle=True)\nyaml.load(t)\nyaml.load(t, Loader=yaml.Loader)\nsubprocess.run(c, shell=True)\n"
         "network.eval()\nnp.load(p, allow_pickle=False)\nyaml.safe_load(t)\n"
+        "yaml.load(t, Loader=yaml.BaseLoader)\n"
     )
     found = dangerous(ast.parse(text), "some.py")
     assert found == [
         "pickle", "dill", "pickle.load", "torch.load", "eval", "np.load(allow_pickle=...)",
-        "yaml.load", "subprocess.run(shell=...)",
+        "yaml.load", "yaml.load", "subprocess.run(shell=...)",
     ]  # fmt: skip
