@@ -546,7 +546,8 @@ def test_no_code_executes_what_a_file_holds(path):
 def test_which_would_be_noticed():
     text = (
         "import pickle\nfrom dill import loads\npickle.load(f)\ntorch.load(p)\neval(x)\n"
-        "np.load(p, allow_pickle=True)\nyaml.load(t)\nyaml.load(t, Loader=yaml.Loader)\nsubprocess.run(c, shell=True)\n"
+        "np.load(p, allow_pickle=True)\nyaml.load(t)\nyaml.load(t, Loader=yaml.Loader)\n"
+        "subprocess.run(c, shell=True)\n"
         "network.eval()\nnp.load(p, allow_pickle=False)\nyaml.safe_load(t)\n"
         "yaml.load(t, Loader=yaml.BaseLoader)\n"
     )
