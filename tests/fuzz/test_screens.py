@@ -137,6 +137,9 @@ def chains(draw):
         "markers_per_perturbation": draw(st.integers(1, 20)),
         "module_markers": draw(st.sampled_from([(), (), ("A", "B"), ("*",), ("[",)])),
         "held_out_folds": draw(st.sampled_from([0, 0, 1, 3])),
+        "gives_effects": draw(st.booleans()),
+        "module_number": draw(st.sampled_from([0, 0, 2, 50])),
+        "compared_genes": draw(st.sampled_from([0, 1, 20])),
     }
     return screen, control, folds, selection
 
@@ -186,7 +189,13 @@ def steps(drawn, folder, out) -> bool:
 
     def folding():
         make_folds.main(
-            conditions=tables["conditions"], folds=str(path), tuning_name="tuning", seed=1, **folds
+            conditions=tables["conditions"],
+            folds=str(path),
+            tuning_name="tuning",
+            seed=1,
+            fewest_cells=2,
+            means_of_combinations=[],
+            **folds,
         )
 
     if outcome(folding, path.parent) is not None:

@@ -1,6 +1,7 @@
 """What a cluster offers, what jobs need, and what is said where the two do not meet."""
 
 import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -180,12 +181,23 @@ def test_jobs_that_wait_in_vain_are_told_once() -> None:
 
 def test_the_watch_asks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["", f"7|(JobHeldUser)|cpu|N/A|{os.getcwd()}|rule_a"])
-    monkeypatch.setattr(cluster, "ask", lambda command: next(answers, None))
+    done = threading.Event()
+
+    def answer(command: object) -> str | None:
+        following = next(answers, None)
+        if following is None:
+            done.set()
+        return following
+
+    monkeypatch.setattr(cluster, "ask", answer)
     told: list[str] = []
-    thread = WaitingJobs(os.getcwd(), told.append).watch(interval=0.01)
-    thread.join(timeout=0.5)  # it goes on as long as the process does
-    assert thread.is_alive()
-    assert thread.daemon
+    end = WaitingJobs(os.getcwd(), told.append).watch(interval=0.01)
+    assert done.wait(10)
+    end.set()
+    for thread in threading.enumerate():
+        if thread.name == "waiting jobs":
+            thread.join(10)
+            assert not thread.is_alive()
     assert len(told) == 1
     assert "scontrol release 7" in told[0]
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from environments import make_environment
-from external import compare_scores, export_cells
+from external import compare_scores, export_cells, run_scperteval
 from lcd_core.errors import InputError
 from methods.cpa import prepare as cpa_prepare
 from methods.gears import prepare as gears_prepare
@@ -381,6 +381,27 @@ class TestExports:
         assert list(table.columns) == compare_scores.COLUMNS
         assert len(table) == 2 * (2 + 4)
         np.testing.assert_allclose(table["difference"], table["theirs"] - table["ours"], atol=1e-5)
+
+    def test_a_perturbation_without_others_has_no_scores_of_scperteval(
+        self, exported, tmp_path, caplog
+    ):
+        cells = ad.read_h5ad(exported[0])
+        cells = cells[cells.obs["perturbation"].isin([CONTROL, "A+B"])].copy()
+        cells.obs["perturbation"] = cells.obs["perturbation"].cat.remove_unused_categories()
+        cells.write_h5ad(tmp_path / "observed.h5ad")
+        files = {"observed_cells": str(tmp_path / "observed.h5ad"), "predicted_cells": exported[1]}
+        scores = str(tmp_path / "scores.csv")
+        run_scperteval.main(**files, environment=[], scores=scores)
+        assert "A+B is the only one" in caplog.text
+        compare_scores.main(
+            **{name: [path] for name, path in files.items()},
+            scores=[scores],
+            evaluators=["scperteval"],
+            methods=["toy"],
+            folds=["1"],
+            agreement=str(tmp_path / "agreement.tsv"),
+        )
+        assert read_tsv(tmp_path / "agreement.tsv").empty
 
     def test_profiles_are_refused(self, fold, tmp_path):
         with prediction_writer(tmp_path / "p.h5ad", GENES, keep="profiles") as writer:

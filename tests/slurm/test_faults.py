@@ -24,7 +24,7 @@ FIT = "results/tiny/folds/{}/lcd/default/prior/prior.safetensors"
 CHECKPOINT = "results/tiny/folds/{}/lcd/default/prior/.prior.checkpoint"
 LOG = "logs/tiny/folds/{}/lcd/default/fit_prior.log"
 PATIENCE = 240.0  # seconds
-STEPS = 20_000
+STEPS = 10_000
 
 
 def wait_for(what: Callable[[], object], run: subprocess.Popen[bytes], log: Path) -> None:
@@ -122,9 +122,9 @@ def same(project: Project, undisturbed: Project, fold: int = 1) -> bool:
 def went_on_from(project: Project, fold: int = 1) -> int:
     """The step from which a fit went on, by its log."""
     text = (project.folder / LOG.format(fold)).read_text()
-    found = re.search(r"goes on (?:after|from) step ([\d,]+)", text)
+    found = re.search(r"goes on at step (\d+)", text)
     assert found is not None, text
-    return int(found[1].replace(",", ""))
+    return int(found[1])
 
 
 @pytest.fixture(autouse=True)

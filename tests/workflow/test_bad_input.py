@@ -232,7 +232,7 @@ def test_a_folder_of_a_job_without_permission_to_write(project) -> None:
         IMPORTED,
         "--cores",
         "1",
-        log="logs/tiny/import_screen.log",
+        log=None,
         wrapper=without_privileges(),
     )
     assert f"{IMPORTED}: no permission" in message

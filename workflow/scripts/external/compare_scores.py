@@ -55,7 +55,7 @@ def main(
             computed[own] = our_scores(*own)
         ours = computed[own]
         theirs, names = read_scores(path, evaluators[k], int(ours.attrs["genes"]))
-        for perturbation in ours.index:
+        for perturbation in ours.index if len(theirs) else ():
             for name, known_as in names.items():
                 a = float(theirs.loc[perturbation, name])
                 b = float(ours.loc[perturbation, known_as])

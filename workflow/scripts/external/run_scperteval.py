@@ -1,16 +1,19 @@
 """Run scPertEval (Vollenweider and Buehlmann 2026) on exported cells."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import anndata as ad
+import pandas as pd
 
 from lcd_core.atomic import atomic
 from pipeline.exports import CONTROL_LABEL, LABELS
 from pipeline.tools import interpreter, run_command
 
+COLUMNS = ["protocol", "perturbation", "score"]
 LEAST_CELLS = 2
 """It leaves out perturbations with fewer cells; its own default is 30."""
 
@@ -21,9 +24,20 @@ def main(
     """Write its table of all protocols, one row per protocol and perturbation.
 
     Beside its default protocols, the distances between cells are computed over all genes, on which
-    they can be compared with ours.
+    they can be compared with ours. It compares each perturbation with the others: where a fold
+    holds out one alone, the table is empty.
     """
-    genes = ad.read_h5ad(observed_cells, backed="r").n_vars
+    observed = ad.read_h5ad(observed_cells, backed="r")
+    genes, names = observed.n_vars, set(observed.obs[LABELS].astype(str)) - {CONTROL_LABEL}
+    if len(names) < 2:
+        logging.warning(
+            "no scores: scPertEval compares a perturbation with the other held-out ones of its "
+            "fold, and %s is the only one",
+            *names,
+        )
+        with atomic(scores) as temporary:
+            pd.DataFrame(columns=COLUMNS).to_csv(temporary, index=False)
+        return
     program = Path(interpreter(environment)).with_name("scperteval")
     protocols = f"all,unbiased_mmd_median_top_k={genes},energy_distance_top_k={genes}"
     with tempfile.TemporaryDirectory(prefix="scperteval_") as folder:

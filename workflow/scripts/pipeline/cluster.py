@@ -352,19 +352,18 @@ class WaitingJobs:
                 "with Ctrl-C, which cancels what waits, and give the same command again"
             )
 
-    def watch(self, interval: float = INTERVAL) -> threading.Thread:
-        """Look again and again in the background, until the process ends."""
+    def watch(self, interval: float = INTERVAL) -> threading.Event:
+        """Look again and again in the background, until the event is set or the process ends."""
+        end = threading.Event()
 
         def run() -> None:
-            pause = threading.Event()
-            while not pause.wait(interval):
+            while not end.wait(interval):
                 answer = ask(SQUEUE)
                 if answer:
                     self.look(answer)
 
-        thread = threading.Thread(target=run, daemon=True, name="waiting jobs")
-        thread.start()
-        return thread
+        threading.Thread(target=run, daemon=True, name="waiting jobs").start()
+        return end
 
 
 def watch_cluster(workflow: Any, check: bool) -> None:
