@@ -133,13 +133,13 @@ class Cluster:
 
     def stop_node(self, node: str) -> None:
         """End a node with all that runs on it, as a loss of power would."""
-        own = str(self.folder / "spool" / node)
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if f"SLURMD_NODENAME={node}\0" in (process / "environ").read_text():
-                    os.kill(int(process.name), signal.SIGKILL)
-        subprocess.run(["pkill", "-9", "-f", own], check=False)
         end(self.folder / f"slurmd.{node}.pid", signal.SIGKILL)
+        running = processes_of(node)
+        # What watches a step goes first, since it would report the end of the others.
+        for pid in [*{parent_of(pid) for pid in running} - set(running), *running]:
+            if pid > 1:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Stop whatever was started."""
@@ -208,6 +208,24 @@ def end(pid_file: Path, how: signal.Signals) -> None:
             os.kill(pid, 0)
             time.sleep(0.05)
     pid_file.unlink(missing_ok=True)
+
+
+def processes_of(node: str) -> list[int]:
+    """Processes of the jobs on a node."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"SLURMD_NODENAME={node}\0" in (process / "environ").read_text(errors="replace"):
+                found.append(int(process.name))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """Parent of a process; 0 if it is gone."""
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(re.findall(r"^PPid:\s+(\d+)", status, re.M)[0])
+    return 0
 
 
 # ------------------------------------------------------------------------------------ where and how
