@@ -227,15 +227,8 @@ def test_a_folder_of_a_job_without_permission_to_write(project) -> None:
     folder = (project.folder / IMPORTED).parent
     folder.mkdir(parents=True)
     folder.chmod(0o555)
-    message = refused(
-        project,
-        IMPORTED,
-        "--cores",
-        "1",
-        log=None,
-        wrapper=without_privileges(),
-    )
-    assert f"{IMPORTED}: no permission" in message
+    message = refused(project, IMPORTED, "--cores", "1", log=None, wrapper=without_privileges())
+    assert f"{folder}: no permission" in message
     assert not results(project)
 
 
