@@ -3,13 +3,10 @@
 Faults of a cluster are in ``tests/slurm/test_faults.py``, orphaned fits in ``test_orphans.py``.
 """
 
-import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.workflow.project import Project
@@ -133,16 +130,3 @@ def test_a_home_folder_over_its_quota(tiny_run: Project, tiny_copy: Project) -> 
     assert done.returncode == 0, done.stdout
     assert result(tiny_copy.folder) == result(tiny_run.folder)
     assert tiny_copy.files("results/**/*") == tiny_run.files("results/**/*")
-
-
-def test_an_interrupted_run_ends_with_all_its_processes_and_is_not_locked(
-    unfitted: Project,
-) -> None:
-    """Ctrl-C ends a run with all its processes, and the lock with them."""
-    with fitting(unfitted) as (snakemake, job):
-        own = psutil.Process(snakemake.pid).children(recursive=True)
-        snakemake.send_signal(signal.SIGINT)
-        assert snakemake.wait(60) != 0
-        wait_for(lambda: gone(job) and all(gone(process) for process in own), seconds=30)
-    assert not os.listdir(unfitted.folder / ".snakemake/locks")
-    assert (unfitted.folder / CHECKPOINT).exists()

@@ -141,12 +141,12 @@ def needs_of_rules(wildcards):
     methods = {fit.method for fit in PLAN.benchmark} if IN_BENCHMARK else set()
     others = set(PLAN.methods) - methods - ({LCD} if LCD_FITS else set())
     needs = []
-    for rule in workflow.rules:
-        of_other = any(rule.name.startswith(f"{name}_") for name in others)
-        if workflow.is_local(rule) or unused.get(Path(str(rule.snakefile)).stem) or of_other:
+    for each in workflow.rules:
+        of_other = any(each.name.startswith(f"{name}_") for name in others)
+        if workflow.is_local(each) or unused.get(Path(str(each.snakefile)).stem) or of_other:
             continue
-        resources = dict(rule.expand_resources({}, [], attempt=1).items())
-        needs.append(asdict(need_of(rule.name, resources["_cores"], resources)))
+        resources = dict(each.expand_resources({}, [], attempt=1).items())
+        needs.append(asdict(need_of(each.name, resources["_cores"], resources)))
     return sorted(needs, key=lambda need: need["rule"])
 
 
