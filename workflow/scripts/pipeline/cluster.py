@@ -289,7 +289,7 @@ def problems(needs: Iterable[Need], nodes: Sequence[Node]) -> list[InputError]:
 
 
 def needs_of(jobs: Iterable[Any]) -> list[Need]:
-    """What the jobs of a plan that run on the cluster need, the largest need of each rule."""
+    """What the jobs of a plan that run on the cluster need, each need of a rule once."""
     needs = {need_of(job.rule.name, job.threads, dict(job.resources.items()))
              for job in jobs if not job.is_local}  # fmt: skip
     return sorted(needs, key=lambda need: (need.rule, str(need)))

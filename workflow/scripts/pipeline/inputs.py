@@ -7,6 +7,9 @@ from pathlib import Path
 from lcd_core.errors import InputError
 from pipeline.config.source import Source
 
+CORRECT = "correct the path, relative to the working directory"
+OR_NULL = f"{CORRECT}, or set it to null"
+
 
 class Inputs:
     """Checks of the files of one configuration.
@@ -50,7 +53,7 @@ class Inputs:
         path: str,
         what: str,
         read: Callable[[str], object] | None = None,
-        remedy: str = "correct the path, relative to the working directory",
+        remedy: str = CORRECT,
     ) -> None:
         """Check that a file is there, unless the run makes it, and that it can be read.
 
@@ -121,7 +124,7 @@ class Inputs:
             path,
             "there is no such table of targets",
             read_target_table,
-            "correct the path, relative to the working directory, or set it to null",
+            OR_NULL,
         )
 
     def annotations(self, key: str, path: str) -> None:
@@ -133,7 +136,7 @@ class Inputs:
             path,
             "there are no such annotations",
             read_annotations,
-            "correct the path, relative to the working directory, or set it to null",
+            OR_NULL,
         )
 
     def gene_sets(self, key: str, paths: Iterable[str]) -> None:
