@@ -2,6 +2,7 @@
 # make test   all tests            make lint    formatters, linters, types
 # make env    only the environment make report  HTML report of a finished run
 # make docs   config/README.md and config/schema.json from the schema of the configuration
+# make site   the documentation as a site, site/index.html
 # make clean  remove results, logs and caches (not downloads, not the environment)
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ SNAKEFILES := Snakefile workflow/rules
 # Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run env report test lint docs clean
+.PHONY: run env report test lint docs site clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -58,6 +59,9 @@ lint: env
 docs: env
 	$(ACTIVATE) && PYTHONPATH=workflow/scripts:workflow python -m pipeline.config.document
 
+site: env
+	$(ACTIVATE) && mkdocs build --quiet
+
 clean:
-	rm -rf results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf site results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

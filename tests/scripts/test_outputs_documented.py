@@ -1,4 +1,4 @@
-"""docs/outputs.md describes every file, column and metric of a run; the README's examples work."""
+"""docs/outputs.md describes every file, column and metric of a run; examples of READMEs work."""
 
 import json
 import re
@@ -562,14 +562,14 @@ def test_parser_reads_what_it_should() -> None:
     assert documented("no table") == []
 
 
-def readme_block(language: str, number: int = 0) -> str:
+def readme_block(language: str, number: int = 0, file: str = "lcd_core/README.md") -> str:
     """An example in a language."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)[number]
 
 
 def test_readme_example_samples_three_targets(results: Path) -> None:
-    code = readme_block("python")
+    code = readme_block("python", 1)
     path = "results/default/folds/1/lcd/default/model/model.safetensors"
     assert path in code
     names: dict[str, object] = {}
@@ -580,7 +580,7 @@ def test_readme_example_samples_three_targets(results: Path) -> None:
 def test_readme_example_fits_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(readme_block("python", 1), names)
+    exec(readme_block("python"), names)
     cells, means = names["cells"].double().mean(dim=0), names["means"]
     assert names["cells"].shape == (500, 3)
     assert cells[0] < means["control"][0] - 2
@@ -589,5 +589,5 @@ def test_readme_example_fits_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_readme_configuration_is_accepted() -> None:
-    config = load_config(yaml.safe_load(readme_block("yaml")), "README.md")
+    config = load_config(yaml.safe_load(readme_block("yaml", file="README.md")), "README.md")
     assert config.run == "mine"
