@@ -7,6 +7,7 @@ under both. LCD is fitted to the first three; the last is what it has to predict
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,9 +69,9 @@ def jittered(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
     return np.log1p(counts[:SHOWN] + rng.uniform(-0.4, 0.4, (SHOWN, 2)))
 
 
-def dots(axes: Axes, points: NDArray[np.float64], name: str, **looks: object) -> None:
+def dots(axes: Axes, points: NDArray[np.float64], name: str, **looks: Any) -> None:
     """Draw cells of a condition."""
-    own = {"s": 5, "linewidths": 0, "alpha": 0.7, "color": COLOURS[name], "label": name}
+    own: dict[str, Any] = {"s": 5, "linewidths": 0, "alpha": 0.7, "color": COLOURS[name], "label": name}
     axes.scatter(points[:, 0], points[:, 1], **(own | looks))
 
 
