@@ -45,6 +45,13 @@ from pipeline.config.interactions import Thresholds
 from pipeline.effects import read_effects
 from pipeline.screen import write_h5ad
 from pipeline.tables import read_tsv
+from predictions import (
+    list_combinations,
+    measure_predictions,
+    predict_combinations,
+    sample_combinations,
+    summarise_predictions,
+)
 from screen import (
     differential_expression,
     filter_screen,
@@ -311,6 +318,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     collect_winners.main(rankings=[at("tuning/lcd.tsv")], winners=at("tuning/winners.tsv"))
     write_effects(root, train, prior, model)
+    write_predictions(root / "predictions", train, model)
     write_linear_system(root / "linear_systems", "erdos_renyi_d6_p50_s1")
     return root
 
@@ -415,6 +423,77 @@ def write_effects(root: Path, train: str, prior: str, model: str) -> None:
     )
 
 
+def write_predictions(folder: Path, train: str, model: str) -> None:
+    """Files of a panel of two combinations, from the model of one fold."""
+
+    def at(name: str) -> str:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        return str(folder / name)
+
+    panel, genes = at("combinations.tsv"), at("genes.tsv")
+    list_combinations.main(
+        train=train,
+        combinations=panel,
+        genes=genes,
+        named=(),
+        cells_of=(),
+        targets=(),
+        up_to=2,
+        all_pairs=True,
+        max_combinations=10,
+        parts=1,
+        wanted_condition=next(iter(ad.read_h5ad(train).obs["perturbation"].unique()[1:])),
+        interaction_genes=5,
+        min_count=0.0,
+        scale="none",
+        where="x",
+    )
+    for part in ("references", "1"):
+        predict_combinations.main(
+            combinations=panel,
+            model=model,
+            profiles=at(f"parts/default/{part}.h5ad"),
+            part=part,
+            n_parts=1,
+            n_fits=1,
+            n_states=4,
+            sampler="flow",
+            seed=1,
+            device="cpu",
+        )
+    references, part = at("parts/default/references.h5ad"), at("parts/default/1.h5ad")
+    measures = at("parts/default/1.tsv")
+    measure_predictions.main(profiles=part, references=references, genes=genes, measures=measures)
+    summarise_predictions.main(
+        combinations=panel,
+        genes=genes,
+        references=[references],
+        profiles=[part],
+        measures=[measures],
+        predictions=at("predictions.tsv"),
+        mean_profiles=at("profiles.h5ad"),
+        top=at("top_genes.tsv"),
+        candidates=at("next.tsv"),
+        thresholds=at("thresholds.tsv"),
+        published=Thresholds().model_dump(),
+        n_fits=1,
+        n_states=4,
+        nearest_by="cosine",
+        top_genes=2,
+        listed=2,
+    )
+    sample_combinations.main(
+        combinations=panel,
+        model=model,
+        cells=at("cells.h5ad"),
+        named=read_tsv(panel)["perturbation"].tolist()[-1:],
+        n_cells=2,
+        sampler="fast",
+        seed=1,
+        device="cpu",
+    )
+
+
 def write_linear_system(folder: Path, system: str) -> None:
     """Files of one linear system, and the tables over all."""
 
@@ -486,6 +565,7 @@ def section_of(path: Path, results: Path) -> str:
         r"<fold>/\w+/\S+/(prediction.h5ad|metrics.tsv)", r"<fold>/<method>/<variant>/\1", name
     )
     name = re.sub(r"settings/\w+/\w+/\w+", "settings/<method>/<variant>/<program>", name)
+    name = re.sub(r"parts/default/(references|1)\.", "parts/<variant>/<part>.", name)
     name = re.sub(r"tuning/lcd\.", "tuning/<method>.", name)
     if system + "model." in name or system + "log." in name:
         name = f"folds/<fold>/lcd/<variant>/model/{Path(name).name}"  # described there for both

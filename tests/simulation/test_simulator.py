@@ -18,7 +18,7 @@ from simulation.dynamics import simulate_levels
 from simulation.measurement import mean_counts, measure
 from simulation.module_network import module_network
 from simulation.network import RegulatoryNetwork
-from simulation.simulator import NETWORKS, simulate_screen
+from simulation.simulator import NETWORKS, simulate_rates, simulate_screen
 from simulation.wiring import FEWEST_GENES, MOST_GENES
 
 KINDS = st.sampled_from(sorted(NETWORKS))
@@ -453,3 +453,15 @@ def test_impossible_settings_are_refused(field: str, values: dict) -> None:
     assert caught.value.where == f"simulation.{field}"
     assert caught.value.found == str(values[field])
     assert caught.value.remedy
+
+
+def test_further_cells_are_those_of_the_screen() -> None:
+    screen = simulate_screen(targets=3, doubles=2, cells_per_condition=400, seed=3)
+    singles = {name: own for name in screen.fold_changes for own in [(name,)]}
+    pairs = {name: tuple(name.split("+")) for name in set(screen.perturbations) if "+" in name}
+    for name, targets in {"control": (), **singles, **pairs}.items():
+        drawn = screen.counts[screen.perturbations == name]
+        rates = simulate_rates(screen, targets, 400, seed=7)
+        expected = (rates * (1 - screen.lost)).mean(axis=0)
+        error = np.sqrt(drawn.var(axis=0) / len(drawn) + rates.var(axis=0) / 400)
+        assert (np.abs(drawn.mean(axis=0) - expected) < 5 * error).all(), name

@@ -60,6 +60,33 @@ def test_a_screen_of_singles_runs_to_its_report_and_a_deleted_fit_alone_is_made_
     assert len(figures) == 6
     assert "training_conditions.svg" in report
     assert all(figure.rsplit("/", 1)[1] in report for figure in figures)
+    check_predictions(project)
+
+
+def check_predictions(project):
+    """The same fits predict combinations, and a part that is deleted is made again alone."""
+    project.write(
+        project.configuration()
+        | {
+            "analyses": ["effects", "predict"],
+            "predictions": {"variant": "effects", "seeds": 2, "states": 10, "parts": 2},
+        }
+    )
+    plan = project.plan("all")
+    assert rules(plan).isdisjoint({*FITS, *DATA, "estimate_effects"})
+    assert sum(job.rule == "predict_combinations" for job in plan) == 2 * 3
+    project.run("all", "--cores", "2")
+    folder = project.folder / "results/singles/predictions"
+    table = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    assert len(table) == 15  # pairs of six targets
+    assert table["non_additivity"].gt(0).all()
+    assert table["spread"].gt(0).all()
+    profiles = ad.read_h5ad(folder / "profiles.h5ad")
+    assert profiles.shape == (1 + 6 + 15, 36)
+    (folder / "parts/effects.seed2/2.h5ad").unlink()
+    again = project.plan("all")
+    assert Job("predict_combinations", "variant=effects.seed2, part=2") in again
+    assert sum(job.rule == "predict_combinations" for job in again) == 1
 
 
 def new_project_copy(project, folder):

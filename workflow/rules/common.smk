@@ -58,6 +58,7 @@ HAS_MODULES = CFG.modules.cut != "none"
 HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
 WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
+IN_PREDICTIONS = "predict" in CFG.analyses
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
 EXTERNAL = [
@@ -135,6 +136,7 @@ def needs_of_rules(wildcards):
         "linear_systems": "linear_systems" not in CFG.analyses,
         "effects": "effects" not in CFG.analyses,
         "effects_figures": "effects" not in CFG.analyses,
+        "predictions": not IN_PREDICTIONS,
         "tuning": not PLAN.tuned,
         "external": not EXTERNAL,
     }
@@ -199,6 +201,11 @@ def prediction_of(fold, method, variant):
 def table_of_folds(wildcards):
     """The table that says what a fold trains on; all conditions need none."""
     return [] if wildcards.fold == ALL else f"{RESULTS}/folds/folds.tsv"
+
+
+def place_of_predictions(wildcards, output):
+    """The section of the panel with what it was read from; no reason to predict it again."""
+    return named("predictions")
 
 
 # What the folds and their genes have to allow for: checked when they are made, and, as a function
@@ -306,6 +313,10 @@ def check_inputs():
         INPUTS.table_of_targets("screen.target_genes", CFG.screen.target_genes)
     if CFG.interactions.annotations:
         INPUTS.annotations("interactions.annotations", CFG.interactions.annotations)
+    if IN_PREDICTIONS and CFG.predictions.file:
+        INPUTS.combinations("predictions.file", CFG.predictions.file)
+    if IN_PREDICTIONS and CFG.predictions.wanted_signature:
+        INPUTS.signature("predictions.wanted_signature", CFG.predictions.wanted_signature)
     if HAS_TERMS and "effects" in CFG.analyses:
         INPUTS.gene_sets("enrichment.gene_sets", CFG.enrichment.gene_sets)
     for name, own in CFG.methods.own.items():
@@ -421,7 +432,7 @@ def before_the_first_job():
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
     files = []
-    if IN_BENCHMARK or "effects" in CFG.analyses:
+    if IN_BENCHMARK or IN_PREDICTIONS or "effects" in CFG.analyses:
         files += [
             *rules.summarise_perturbations.output,
             *rules.draw_differential_expression.output,
@@ -487,6 +498,20 @@ def final_files():
             files += rules.validate_held_out_edges.output
         if CFG.screen.kind == "simulated":
             files += [*rules.score_recovery.output, *rules.draw_recovery.output]
+    if IN_PREDICTIONS:
+        files += [
+            [
+                output_of(LCD, "fit_drift", argument, ALL, variant)
+                for variant in PREDICT_VARIANTS
+                for argument in ("model", "training_log")
+            ],
+            *rules.list_combinations.output,
+            *rules.summarise_predictions.output,
+            *rules.draw_predictions.output,
+            *rules.write_predictions_html.output,
+        ]
+        if CFG.predictions.cells_of:
+            files += rules.sample_combinations.output
     if "linear_systems" in CFG.analyses:
         files += [
             *rules.aggregate_linear_systems.output,

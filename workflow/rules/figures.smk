@@ -9,7 +9,15 @@ LCD_FITS = [
     for fold in (FOLDS if IN_BENCHMARK else [])
     for fit in PLAN.benchmark
     if fit.method == LCD
-] + ([(ALL, str(EFFECT_VARIANTS[0]))] if "effects" in CFG.analyses else [])
+] + [
+    (ALL, str(variants[0]))
+    for variants in (
+        EFFECT_VARIANTS if "effects" in CFG.analyses else [],
+        PREDICT_VARIANTS if IN_PREDICTIONS else [],
+    )
+    if variants
+]
+LCD_FITS = list(dict.fromkeys(LCD_FITS))
 NAMES_OF_LCD_FITS = [
     fold if [f for f, _ in LCD_FITS].count(fold) == 1 else f"{fold} {variant}"
     for fold, variant in LCD_FITS

@@ -139,6 +139,18 @@ class Inputs:
             OR_NULL,
         )
 
+    def combinations(self, key: str, path: str) -> None:
+        """Check the user's file of combinations to predict; raises InputError."""
+        from pipeline.panel import read_combinations  # takes seconds to import
+
+        self.file(key, path, "there is no such file of combinations", read_combinations, OR_NULL)
+
+    def signature(self, key: str, path: str) -> None:
+        """Check the user's wanted change; raises InputError."""
+        from pipeline.panel import read_signature  # takes seconds to import
+
+        self.file(key, path, "there is no such signature", read_signature, OR_NULL)
+
     def gene_sets(self, key: str, paths: Iterable[str]) -> None:
         """Check GMT files, each by :func:`pipeline.gene_sets.read_gmt`.
 

@@ -90,6 +90,7 @@ class Plan:
                 self._settings |= self._settings_of(method)
         self.tuned = [self._tunable(name) for name in config.tuning.methods]
         self._check_variant("effects.variant", Fit("lcd", self.effects_variant))
+        self._check_variant("predictions.variant", Fit("lcd", Variant(config.predictions.variant)))
         if "benchmark" in config.analyses:
             self._check_benchmark()
 
@@ -322,6 +323,11 @@ class Plan:
         """Its seeds."""
         name = self.config.effects.variant
         return [Variant(name, n) for n in range(1, self.config.effects.seeds + 1)]
+
+    def seeds_of_predictions(self) -> list[Variant]:
+        """Fits of LCD that predict combinations."""
+        own = self.config.predictions
+        return [Variant(own.variant, n) for n in range(1, own.seeds + 1)]
 
     def settings(self, method: str, variant: str, program: Program) -> dict[str, Any] | None:
         """Settings that a program reads; None for a variant that is chosen by the run itself."""

@@ -35,11 +35,31 @@ def measure(
     Counts, cells x d, int32.
     """
     d, n = levels.shape
+    size, lost = sequencing(n, d, rng, library_noise=library_noise, dropout=dropout)
+    return sequenced(levels, mean_counts, size, lost, rng)
+
+
+def sequencing(
+    n: int, d: int, rng: np.random.Generator, *, library_noise: float, dropout: float
+) -> tuple[Float, Float]:
+    """Draw the capture efficiency of each cell, (n,), and how often each gene is lost, (d,)."""
     size = rng.lognormal(-(library_noise**2) / 2, library_noise, (n,))
-    lost = dropout * rng.uniform(0.5, 1.5, d)
-    expected = levels.T * size[:, None] * (mean_counts / (1 - lost))
+    return size, dropout * rng.uniform(0.5, 1.5, d)
+
+
+def expected_counts(levels: Float, mean_counts: Float, size: Float, lost: Float) -> Float:
+    """Poisson rates of cells in which no gene is lost, cells x d."""
+    rates: Float = levels.T * size[:, None] * (mean_counts / (1 - lost))
+    return rates
+
+
+def sequenced(
+    levels: Float, mean_counts: Float, size: Float, lost: Float, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Draw counts, cells x d, of what :func:`sequencing` has drawn."""
+    expected = expected_counts(levels, mean_counts, size, lost)
     counts: NDArray[np.int32] = rng.poisson(expected).astype(np.int32)
-    counts[rng.random((n, d)) < lost] = 0
+    counts[rng.random(counts.shape) < lost] = 0
     return counts
 
 

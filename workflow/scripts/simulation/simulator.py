@@ -14,7 +14,7 @@ References
 .. [1] Soule 2003, Graphic requirements for multistationarity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn, get_args
 
@@ -27,7 +27,13 @@ from pipeline.screen import CONTROL, canonical_name, targets_of
 from simulation.cascade_network import cascade_network
 from simulation.checks import check_range
 from simulation.dynamics import simulate_levels
-from simulation.measurement import mean_counts, measure, with_dominant_gene
+from simulation.measurement import (
+    expected_counts,
+    mean_counts,
+    sequenced,
+    sequencing,
+    with_dominant_gene,
+)
 from simulation.module_network import module_network
 from simulation.network import Float, RegulatoryNetwork
 from simulation.perturbations import (
@@ -66,6 +72,12 @@ class SimulatedScreen:
         The targets whose perturbation does nothing.
     factors
         Factors on the production of each gene in each cell, d x cells.
+    control_levels
+        Mean level of each gene over the control cells, which levels are relative to, (d,).
+    mean_counts
+        Counts of each gene expected at that level, (d,).
+    lost
+        Probability that a gene is lost in a cell, (d,).
     """
 
     counts: NDArray[np.int32]
@@ -75,6 +87,9 @@ class SimulatedScreen:
     fold_changes: dict[str, float]
     failed: frozenset[str]
     factors: Float
+    control_levels: Float
+    mean_counts: Float
+    lost: Float
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -211,13 +226,66 @@ def simulate_screen(
     factors *= hidden_factor(genes, len(labels), confounding, numpy_stream(seed, "confounding"))
 
     levels = simulate_levels(truth, factors, rng, intrinsic_noise=intrinsic_noise)
-    levels /= levels[:, labels == CONTROL].mean(axis=1, keepdims=True)
+    control_levels = levels[:, labels == CONTROL].mean(axis=1)
+    levels /= control_levels[:, None]
     means = mean_counts(truth, rng, depth=depth)
     if dominant_gene is not None:
         working = tuple(name for name in names if name not in failed)
         means = with_dominant_gene(means, most_regulated(truth, working), dominant_gene)
-    counts = measure(levels, means, rng, library_noise=library_noise, dropout=dropout)
-    return SimulatedScreen(counts, labels, truth, truth.effects(), fold_changes, failed, factors)
+    size, lost = sequencing(len(labels), genes, rng, library_noise=library_noise, dropout=dropout)
+    return SimulatedScreen(
+        sequenced(levels, means, size, lost, rng),
+        labels,
+        truth,
+        truth.effects(),
+        fold_changes,
+        failed,
+        factors,
+        control_levels,
+        means,
+        lost,
+    )
+
+
+def simulate_rates(
+    screen: SimulatedScreen,
+    targets: Sequence[str],
+    cells: int,
+    *,
+    seed: int,
+    intrinsic_noise: float = 0.25,
+    extrinsic_noise: float = 0.2,
+    library_noise: float = 0.3,
+) -> Float:
+    """Simulate further cells of a screen under any set of its targets, up to their counting noise.
+
+    Parameters
+    ----------
+    screen
+        A simulated screen without a hidden factor.
+    targets
+        Targets that are perturbed together, none or several.
+    cells
+        Number of cells.
+    seed
+        Seed of their noise: with the same one, cells of different sets differ by their targets
+        alone, so that differences of means hardly vary by chance.
+    intrinsic_noise, extrinsic_noise, library_noise
+        As in :func:`simulate_screen`.
+
+    Returns
+    -------
+    Poisson rates, cells x d; a gene is lost with probability ``screen.lost``.
+    """
+    rng = np.random.default_rng(seed)
+    d = len(screen.genes)
+    factors = rng.lognormal(-(extrinsic_noise**2) / 2, extrinsic_noise, (d, cells))
+    size = rng.lognormal(-(library_noise**2) / 2, library_noise, (cells,))
+    for target in targets:
+        factors[screen.genes.index(target)] *= screen.fold_changes[target]
+    levels = simulate_levels(screen.network, factors, rng, intrinsic_noise=intrinsic_noise)
+    levels /= screen.control_levels[:, None]
+    return expected_counts(levels, screen.mean_counts, size, screen.lost)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -27,6 +27,7 @@ from pipeline.config.messages import explain, readable
 from pipeline.config.methods import Methods
 from pipeline.config.modules import Modules
 from pipeline.config.prediction import Prediction
+from pipeline.config.predictions import Predictions
 from pipeline.config.quality_control import QualityControl
 from pipeline.config.schema import PIPELINE, Section, contradiction, distinct, key
 from pipeline.config.screen import Screen
@@ -35,7 +36,7 @@ from pipeline.config.source import Source
 from pipeline.config.threads import Threads
 from pipeline.config.tuning import Tuning
 
-Analysis = Literal["benchmark", "effects", "linear_systems"]
+Analysis = Literal["benchmark", "effects", "predict", "linear_systems"]
 
 
 class Config(Section):
@@ -62,7 +63,8 @@ class Config(Section):
     analyses: Annotated[tuple[Analysis, ...], Field(strict=False), BeforeValidator(distinct)] = key(
         ("benchmark",),
         "What the target `all` makes: `benchmark`, predictions for a screen, evaluated; "
-        "`effects`, causal effects among its genes, modules, and their validation; "
+        "`effects`, causal effects among its genes, modules, and their validation; `predict`, "
+        "combinations that nobody measured; "
         "`linear_systems`, recovery of known causal effects, for which no screen is needed.",
         source=PIPELINE,
         min_length=1,
@@ -81,6 +83,7 @@ class Config(Section):
     prediction: Prediction = Field(default_factory=Prediction)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     interactions: Interactions = Field(default_factory=Interactions)
+    predictions: Predictions = Field(default_factory=Predictions)
     linear_systems: LinearSystems = Field(default_factory=LinearSystems)
     linear_drift: LinearDrift = Field(default_factory=LinearDrift)
     clipr: Clipr = Field(default_factory=Clipr)
