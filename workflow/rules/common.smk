@@ -366,6 +366,12 @@ def params_of(method, program):
     return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
 
 
+def names_of_fits(fits):
+    """How figures name fits of LCD: by their fold, and by their variant where it has several."""
+    folds = [fold for fold, _ in fits]
+    return [fold if folds.count(fold) == 1 else f"{fold} {variant}" for fold, variant in fits]
+
+
 def metrics_of(fold, fit):
     """Table of metrics of a fit."""
     return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
@@ -452,6 +458,7 @@ def final_files():
         files += [
             *rules.draw_training_curves.output,
             *rules.draw_fit_checks.output,
+            *rules.summarise_fits.output,
             [
                 output_of(LCD, "check_fits", argument, *fit)
                 for fit in LCD_FITS

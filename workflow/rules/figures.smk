@@ -10,10 +10,15 @@ LCD_FITS = [
     for fit in PLAN.benchmark
     if fit.method == LCD
 ] + ([(ALL, str(EFFECT_VARIANTS[0]))] if "effects" in CFG.analyses else [])
-NAMES_OF_LCD_FITS = [
-    fold if [f for f, _ in LCD_FITS].count(fold) == 1 else f"{fold} {variant}"
-    for fold, variant in LCD_FITS
-]
+NAMES_OF_LCD_FITS = names_of_fits(LCD_FITS)
+
+# Fits of LCD whose training is drawn: all of this run that predictions or effects are read from.
+TRAINED_FITS = list(
+    dict.fromkeys(
+        LCD_FITS
+        + [(fold, str(variant)) for fold, variant in EFFECT_FITS if "effects" in CFG.analyses]
+    )
+)
 
 
 rule draw_metrics:
@@ -125,10 +130,35 @@ rule draw_fit_checks:
         "../methods/lcd/draw_fit_checks.py"
 
 
+rule summarise_fits:
+    input:
+        tables=[output_of(LCD, "check_fits", "table", *fit) for fit in LCD_FITS],
+        screen_conditions="<results>/screen/conditions.tsv",
+    output:
+        conditions="<results>/fits/conditions.tsv",
+        conditions_page=report(
+            "<results>/fits/conditions.html",
+            caption="../report/training_conditions_table.rst",
+            category="Fits",
+            labels={"result": "Training conditions, worst first", "type": "table"},
+        ),
+    log:
+        "<logs>/summarise_fits.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        folds=[fold for fold, _ in LCD_FITS],
+        variants=[variant for _, variant in LCD_FITS],
+        source=source("../methods/lcd/summarise_fits"),
+    script:
+        "../methods/lcd/summarise_fits.py"
+
+
 rule draw_training_curves:
     input:
-        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in LCD_FITS],
-        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in LCD_FITS],
+        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in TRAINED_FITS],
+        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in TRAINED_FITS],
     output:
         training_curves=report(
             "<results>/figures/training_curves.svg",
@@ -143,7 +173,7 @@ rule draw_training_curves:
     conda:
         "../../envs/figures.yaml"
     params:
-        folds=NAMES_OF_LCD_FITS,
+        folds=names_of_fits(TRAINED_FITS),
         source=source("../methods/lcd/draw_training_curves"),
     script:
         "../methods/lcd/draw_training_curves.py"
