@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from hashlib import blake2b
+from math import prod
 
 import yaml
 
@@ -58,6 +59,8 @@ HAS_MODULES = CFG.modules.cut != "none"
 HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
 WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
+IN_EFFECTS = "effects" in CFG.analyses
+HAS_SCREEN = set(CFG.analyses) != {"linear_systems"}
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
 EXTERNAL = [
@@ -366,10 +369,58 @@ def params_of(method, program):
     return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
 
 
+def given_values(name):
+    """What a prediction made elsewhere holds, where its file need not say it."""
+    return getattr(PLAN.own_prediction(Fit.parse(name).method), "values", None)
+
+
 def names_of_fits(fits):
     """How figures name fits of LCD: by their fold, and by their variant where it has several."""
     folds = [fold for fold, _ in fits]
     return [fold if folds.count(fold) == 1 else f"{fold} {variant}" for fold, variant in fits]
+
+
+def asked_of_run():
+    """What the configuration asks for, as the front page of the report says it."""
+    screens = {
+        "simulated": "a simulated screen",
+        "file": f"the screen in {CFG.screen.path}",
+        "download": f"the screen downloaded from {CFG.screen.url}",
+    }
+    grid = (LINEAR.structures, LINEAR.genes, LINEAR.perturbed_percent)
+    return {
+        "analyses": list(CFG.analyses),
+        "screen": screens[CFG.screen.kind],
+        "folds": CFG.folds.count,
+        "methods": [str(fit) for fit in PLAN.benchmark] if IN_BENCHMARK else [],
+        "tuned": list(CFG.tuning.methods),
+        "seeds": CFG.effects.seeds,
+        "cause_folds": len(CAUSE_FOLDS),
+        "edges": CFG.effects.edges,
+        "systems": LINEAR.systems * prod(map(len, grid)),
+    }
+
+
+def settings_as_given():
+    """The configuration as YAML, without what changes no result."""
+    left_out = ("checkpoints", "cluster")
+    given = {key: value for key, value in CONFIGURATION.items() if key not in left_out}
+    return yaml.safe_dump(given, sort_keys=True, allow_unicode=True)
+
+
+def sections_of_report():
+    """Sections of the report that this run has, in the order of its menu."""
+    there = {
+        "Benchmark": IN_BENCHMARK,
+        "Causal effects": "effects" in CFG.analyses,
+        "Fits": bool(LCD_FITS),
+        "Interactions": HAS_INTERACTIONS,
+        "Linear systems": "linear_systems" in CFG.analyses,
+        "Overview": True,
+        "Predictions": "predict" in CFG.analyses,
+        "Screen": HAS_SCREEN,
+    }
+    return [section for section, wanted in there.items() if wanted]
 
 
 def metrics_of(fold, fit):
@@ -426,8 +477,8 @@ def before_the_first_job():
 
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
-    files = []
-    if IN_BENCHMARK or "effects" in CFG.analyses:
+    files = [*rules.summarise_run.output, *rules.write_overview.output]
+    if HAS_SCREEN:
         files += [
             *rules.summarise_perturbations.output,
             *rules.draw_differential_expression.output,
@@ -442,6 +493,7 @@ def final_files():
             *rules.draw_metrics.output,
             *rules.draw_expression.output,
             *rules.write_tables_html.output,
+            *rules.write_held_out_html.output,
         ]
         if HAS_INTERACTIONS:
             files += [

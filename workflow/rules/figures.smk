@@ -3,6 +3,9 @@
 # Methods whose predicted cells are shown gene by gene.
 SHOWN = PLAN.shown if IN_BENCHMARK else []
 
+# Methods on the page of all held-out perturbations: the two that the run compares by name.
+PAGED = list(dict.fromkeys([PLAN.versus, *SHOWN, REFERENCE])) if IN_BENCHMARK else []
+
 # Fits of LCD that are checked against their training cells.
 LCD_FITS = [
     (fold, str(fit.variant))
@@ -90,6 +93,41 @@ rule draw_expression:
         source=source("benchmark/draw_expression"),
     script:
         "../scripts/benchmark/draw_expression.py"
+
+
+rule write_held_out_html:
+    input:
+        metrics="<results>/benchmark/metrics.tsv",
+        targets="<results>/screen/targets.tsv",
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        differential_expression=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
+        ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in PAGED],
+    output:
+        held_out_page=report(
+            "<results>/benchmark/held_out.html",
+            caption="../report/held_out.rst",
+            category="Benchmark",
+            labels={"result": "Any held-out perturbation, by choice", "type": "table"},
+        ),
+    log:
+        "<logs>/write_held_out_html.log",
+    benchmark:
+        "<benchmarks>/write_held_out_html.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        folds=FOLDS,
+        shown_methods=PAGED,
+        values=[given_values(name) for name in PAGED],
+        looks=LOOKS,
+        reference=REFERENCE,
+        alpha=CFG.effects.de_alpha,
+        source=source("benchmark/write_held_out_html"),
+    script:
+        "../scripts/benchmark/write_held_out_html.py"
 
 
 rule draw_fit_checks:
