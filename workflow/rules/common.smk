@@ -183,7 +183,7 @@ def prediction_of(fold, method, variant):
     """The prediction of a method, or the file with one made elsewhere."""
     own = PLAN.own_prediction(method)
     if own is None:
-        last = [p for p in PLAN.methods[method].programs if "prediction" in p.outputs][-1]
+        last = last_program(PLAN.methods[method])
         return output_of(method, last.script, "prediction", fold, variant)
     path = own.predictions.replace("{fold}", fold)
     if not Path(path).exists():
@@ -367,6 +367,49 @@ def params_of(method, program):
     threads = {"threads": CFG.threads.fit} if program.threaded else {}
     own = {name: value for name, value in values.items() if name in wanted}
     return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
+
+
+def last_program(method):
+    """The program of a method that writes its prediction."""
+    return [program for program in method.programs if "prediction" in program.outputs][-1]
+
+
+def files_to_reproduce(names, fold):
+    """Method, argument and path of what methods read to draw cells of what they trained on.
+
+    Those are left out of which the prediction was made elsewhere, by a package in an environment
+    of its own, or from the held-out cells.
+    """
+    files = []
+    for name in names:
+        fit = Fit.parse(name)
+        method = PLAN.methods.get(fit.method)
+        if method is None or method.kind == "reference":
+            continue
+        program = last_program(method)
+        arguments = arguments_of(script_of(method, program))
+        if "environment" in arguments:
+            continue
+        before = provided_before(method, program)
+        settings_name = fit.variant.settings
+        paths = {
+            **{own: f"{RESULTS}/folds/{fold}/data/{file}" for own, file in FOLD_FILES.items()},
+            **{
+                own: output_of(method.name, earlier.script, own, fold, fit.variant)
+                for own, (earlier, _) in before.items()
+            },
+            "settings": f"{RESULTS}/settings/{method.name}/{settings_name}/{program.script}.json",
+        }
+        wanted = [own for own in arguments if own in paths and own != "test_perturbations"]
+        files += [(name, own, paths[own]) for own in wanted]
+    return files
+
+
+def code_of_fitted(files):
+    """Hashes of the programs that reproduce them."""
+    methods = dict.fromkeys(Fit.parse(name).method for name, _, _ in files)
+    scripts = [script_of(PLAN.methods[name], last_program(PLAN.methods[name])) for name in methods]
+    return [source_hash(ROOT, script.relative_to(ROOT)) for script in scripts]
 
 
 def given_values(name):

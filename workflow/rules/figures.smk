@@ -6,6 +6,9 @@ SHOWN = PLAN.shown if IN_BENCHMARK else []
 # Methods on the page of all held-out perturbations: the two that the run compares by name.
 PAGED = list(dict.fromkeys([PLAN.versus, *SHOWN, REFERENCE])) if IN_BENCHMARK else []
 
+# What these need to reproduce a perturbation that the first fold trains on.
+FITTED = files_to_reproduce(PAGED, FOLDS[0]) if IN_BENCHMARK else []
+
 # Fits of LCD that are checked against their training cells.
 LCD_FITS = [
     (fold, str(fit.variant))
@@ -128,6 +131,44 @@ rule write_held_out_html:
         source=source("benchmark/write_held_out_html"),
     script:
         "../scripts/benchmark/write_held_out_html.py"
+
+
+rule write_one_perturbation_html:  # on request
+    input:
+        folds_table="<results>/folds/folds.tsv",
+        metrics="<results>/benchmark/metrics.tsv",
+        targets="<results>/screen/targets.tsv",
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        training_tests=expand("<results>/folds/{fold}/data/differential_expression.tsv", fold=FOLDS),
+        held_out_tests=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
+        ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in PAGED],
+        fitted=[path for _, _, path in FITTED],
+    output:
+        one_page="<results>/benchmark/perturbations/{perturbation}.html",
+    log:
+        "<logs>/benchmark/perturbations/{perturbation}.log",
+    wildcard_constraints:
+        perturbation="[^./][^/]*",  # as pipeline.file_names writes names
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        perturbation="{perturbation}",
+        folds=FOLDS,
+        shown_methods=PAGED,
+        values=[given_values(name) for name in PAGED],
+        fitted_as=[[name, argument] for name, argument, _ in FITTED],
+        code=code_of_fitted(FITTED),
+        looks=LOOKS,
+        alpha=CFG.effects.de_alpha,
+        n_cells=CFG.prediction.cells,
+        seed=seed("one_perturbation"),
+        device=CFG.device,
+        source=source("benchmark/write_one_perturbation_html"),
+    script:
+        "../scripts/benchmark/write_one_perturbation_html.py"
 
 
 rule draw_fit_checks:

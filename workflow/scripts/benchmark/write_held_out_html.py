@@ -2,43 +2,21 @@
 
 import html
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmark.one_perturbation import Perturbation, TestCells, part_of, sources_of
+from benchmark.one_perturbation import Perturbation, perturbations_of
+from benchmark.perturbation_page import STYLE, part_of
 from pipeline.html_tables import Column, count, number, page, section, table, text, write_page
 from pipeline.looks import Looks, looks_of
-from pipeline.own_genes import own_genes_in_words
-from pipeline.predictions import PredictedCells, labels_of, read_prediction
-from pipeline.screen import CONTROL, lognorm, read_screen
 from pipeline.tables import read_tsv
 
 MOST = 150
 """Perturbations on the page; of more, so many evenly spaced from the best to the worst."""
 
 DISTANCE = "mmd_top_de"
-STYLE = """
-.choice { margin: 18px 0 6px; font-size: 14px; }
-.choice select { font-size: 14px; max-width: 30em; padding: 2px 4px; }
-.choice button { font-size: 13px; padding: 2px 10px; }
-article { margin: 0 0 26px; border-top: 1.5px solid #222; padding-top: 8px; }
-article h2 { font-size: 16px; }
-article .facts { margin: 4px 0 10px; }
-article h3 { font-size: 13px; margin: 10px 0 4px; }
-article.hidden { display: none; }
-.drawings, .tables { display: flex; flex-wrap: wrap; gap: 18px 40px; align-items: flex-start; }
-figure { margin: 0; }
-figcaption { font-size: 12px; color: #555; max-width: 44em; }
-figure svg { max-width: 100%; height: auto; font: 10.5px "Helvetica Neue", Arial, sans-serif; }
-figure svg text { fill: #222; }
-table.plain th, table.plain td { padding: 2px 9px; text-align: right; white-space: nowrap; }
-table.plain th { border-bottom: 1.5px solid #222; white-space: normal; vertical-align: bottom; }
-table.plain td { border-bottom: 1px solid #e4e4e4; font-variant-numeric: tabular-nums; }
-table.plain th:first-child, table.plain td:first-child { text-align: left; }
-@media print { .choice { display: none; } .tables { display: block; } }
-"""
 SCRIPT = """
 const parts = [...document.querySelectorAll("article")];
 const choice = document.querySelector(".choice");
@@ -159,38 +137,6 @@ def evenly(wide: pd.DataFrame, reference: str) -> list[tuple[str, str]]:
     order = wide[reference].sort_values(kind="stable").index if reference in wide else wide.index
     at = np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))
     return [(str(fold), str(name)) for fold, name in order[at]]
-
-
-def perturbations_of(
-    fold: str,
-    wanted: Sequence[str],
-    train: str,
-    test: str,
-    differential_expression: str,
-    predictions: Mapping[str, str],
-    values: Mapping[str, str | None],
-    looks: Looks,
-    own_genes: pd.DataFrame,
-) -> Iterator[Perturbation]:
-    """Yield the perturbations of one fold, its files read once."""
-    if not wanted:
-        return
-    tests = read_tsv(differential_expression, dtype={"perturbation": str, "gene": str})
-    by_name = {str(name): own.set_index("gene") for name, own in tests.groupby("perturbation")}
-    trained = read_screen(train)
-    observed = TestCells.of_screen(read_screen(test))
-    control = pd.DataFrame(
-        lognorm(trained.X[labels_of(trained) == CONTROL]), columns=trained.var_names
-    )
-    everything = np.unique(observed.labels).tolist()
-    read: dict[str, PredictedCells] = {
-        method: read_prediction(predictions[method], trained.var_names, everything, values[method])
-        for method in looks.in_order(predictions)
-    }
-    for name in wanted:
-        cells, profiles = sources_of(name, control, observed, read)
-        words = own_genes_in_words(own_genes, name)
-        yield Perturbation(name, fold, by_name[name], cells, profiles, words)
 
 
 def row_of(one: Perturbation, label: str, wide: pd.DataFrame, alpha: float) -> dict[str, object]:
