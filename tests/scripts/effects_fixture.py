@@ -30,6 +30,7 @@ INPUT_TABLES = (
     "validated_edges",
     "edges",
     "top_terms",
+    "enrichment",
     "numbers",
 )
 NO_TEST = "GENE1"  # perturbed, but missing in the table of tests

@@ -6,7 +6,7 @@ import pytest
 
 from effects import draw_enrichment as script
 from pipeline.figures import style
-from pipeline.tables import read_tsv
+from pipeline.tables import read_tsv, write_tsv
 from pipeline.term_names import NO_BREAK, readable
 from tests.scripts.drawings import overlapping, texts
 from tests.scripts.effects_fixture import draw
@@ -67,6 +67,19 @@ def test_without_terms_the_figure_says_so():
     with style():
         figure = script.draw_terms(terms_of(1).head(0), 0.02)
     assert figure.texts[0].get_text() == "No module has a term with adjusted P < 0.02."
+
+
+def test_where_nothing_is_enriched_the_figure_says_what_was_tested(inputs, tmp_path):
+    tests = read_tsv(inputs["enrichment"])
+    none = tmp_path / "none.tsv"
+    write_tsv(read_tsv(inputs["top_terms"]).head(0), none)
+    shown = texts(draw("enrichment", inputs, tmp_path, top_terms=str(none)))
+    assert f"{len(tests)} tests" in shown[0]
+    smallest = tests.loc[tests["p_adjusted"].idxmin()]
+    assert f"{smallest['p_adjusted']:.2g}: module {smallest['module']}" in " ".join(shown)
+    write_tsv(tests.head(0), tmp_path / "no_tests.tsv")
+    empty = {"top_terms": str(none), "enrichment": str(tmp_path / "no_tests.tsv")}
+    assert "no modules" in texts(draw("enrichment", inputs, tmp_path, **empty))[0]
 
 
 @pytest.mark.parametrize(

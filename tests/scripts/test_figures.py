@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.artist import Artist
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from benchmark import aggregate_metrics, draw_expression, draw_metrics
@@ -226,20 +227,44 @@ def test_pairs_state_the_wins_of_the_table(run):
         assert f"wins {row.wins} of {row.n} ({100 * row.win_rate:.0f}%)" in shown
 
 
-def test_normalised_distances_against_loops():
+def test_dots_of_the_pairs_are_the_distances_of_the_table():
     table = metrics_table({"1": ["A+B", "A+C"], "2": ["A+B"]})
-    table.loc[(table["fold"] == "2") & (table["metric"] == "mmd_top_de"), "value"] = 0.5
     table.loc[(table["perturbation"] == "A+C") & (table["method"] == "salt"), "value"] = np.nan
-    scaled = draw_metrics.normalise(table, LOOKS)
-    assert list(scaled.index) == [("1", "A+B"), ("2", "A+B")]  # a method has no value at A+C
-    assert "ceiling" not in scaled.columns
-    assert (scaled.loc[("2", "A+B")] == 0).all()  # all methods agree
-    own = table[(table["fold"] == "1") & (table["perturbation"] == "A+B")]
-    own = own[(own["metric"] == "mmd_top_de") & (own["method"] != "ceiling")]
-    values = dict(zip(own["method"], own["value"], strict=True))
-    low, high = min(values.values()), max(values.values())
-    for method, value in values.items():
-        assert scaled.loc[("1", "A+B"), method] == pytest.approx((value - low) / (high - low))
+    comparisons = aggregate_metrics.win_rate_table(table, "lcd")
+    with style():
+        figure = draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd", 4)
+    own = table[table["metric"] == "mmd_top_de"].set_index(["method", "fold", "perturbation"])
+    assert len(figure.axes) == 4  # the noise ceiling is no method
+    for axes in figure.axes:
+        label = axes.get_title().split("\n")[0]
+        other = next(m for m in METHODS if LOOKS.flat_label(m) == label)
+        expected = [
+            (own.loc[(other, fold, name), "value"], own.loc[("lcd", fold, name), "value"])
+            for fold, name in (("1", "A+B"), ("1", "A+C"), ("2", "A+B"))
+            if other != "salt" or name != "A+C"  # where a method has no value there is no dot
+        ]
+        (dots,) = (each for each in axes.collections if each.get_zorder() == 2)
+        np.testing.assert_allclose(dots.get_offsets(), expected)
+        faces = [to_hex(face) for face in dots.get_facecolors()]
+        lcd = LOOKS.look("lcd").colour.lower()
+        assert faces == [lcd if y < x else "#ffffff" for x, y in expected]
+    assert next(text.get_text() for text in figure.legends[0].get_texts()) == "LCD is closer"
+
+
+def test_dots_of_the_pairs_lie_within_their_axes():
+    table = metrics_table({str(fold): [f"p{fold}+{i}" for i in range(30)] for fold in range(3)})
+    table.loc[table["method"] == "control", "value"] *= 50  # a logarithmic axis
+    comparisons = aggregate_metrics.win_rate_table(table, "lcd")
+    with style():
+        figure = draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd", 4)
+        assert overlapping(figure) == []
+    for axes in figure.axes:
+        assert axes.get_xscale() == axes.get_yscale() == "symlog"
+        low, high = axes.get_xlim()
+        assert axes.get_ylim() == (low, high)
+        (dots,) = (each for each in axes.collections if each.get_zorder() == 2)
+        assert low < np.min(dots.get_offsets())
+        assert np.max(dots.get_offsets()) < high
 
 
 @pytest.mark.parametrize(
@@ -297,12 +322,12 @@ def test_a_figure_without_its_metric_says_so():
     with style():
         for figure in (
             draw_metrics.draw_distances(table, LOOKS, 20),
-            draw_metrics.draw_pairs(table, pd.DataFrame(), LOOKS, "lcd"),
+            draw_metrics.draw_pairs(table, pd.DataFrame(), LOOKS, "lcd", 20),
         ):
             assert "mmd_top_de" in figure.texts[0].get_text()
         assert len(draw_metrics.draw_means(table, LOOKS, 20).axes) == 1
         alone = metrics_table({"1": ["A+B"]}, ("lcd", "ceiling"))
-        figure = draw_metrics.draw_pairs(alone, pd.DataFrame(), LOOKS, "lcd")
+        figure = draw_metrics.draw_pairs(alone, pd.DataFrame(), LOOKS, "lcd", 20)
         assert "no pair" in figure.texts[0].get_text()
 
 
@@ -314,7 +339,7 @@ def test_a_method_without_any_defined_value_is_marked():
         drawn = [text.get_text() for text in distances.axes[0].texts]
         assert drawn.count("undefined") == 1
         comparisons = aggregate_metrics.win_rate_table(table, "lcd")
-        draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd")
+        draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd", 20)
         means = draw_metrics.draw_means(table, LOOKS, 20)
         assert "LCD" in means.axes[0].get_xticklabels()[-2].get_text()
 
@@ -342,7 +367,7 @@ def test_hundreds_of_perturbations_and_many_folds_leave_labels_apart():
     with style():
         figures = [
             draw_metrics.draw_distances(table, LOOKS, 20),
-            draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd"),
+            draw_metrics.draw_pairs(table, comparisons, LOOKS, "lcd", 20),
             draw_metrics.draw_means(table, LOOKS, 20),
             draw_fit_checks.draw_training_conditions(by_fold(p[0] for p in parts), LOOKS),
             draw_fit_checks.draw_predictive_check([p[1] for p in parts]),

@@ -37,9 +37,10 @@ from linear_systems import (
     score_linear_system,
 )
 from methods.ceiling import predict as predict_ceiling
-from methods.lcd import check_fits, fit_drift, fit_prior
+from methods.lcd import check_fits, fit_drift, fit_prior, summarise_fits
 from methods.lcd import predict as predict_lcd
 from methods.salt import predict as predict_salt
+from overview import summarise_run
 from pipeline.config.config import Clipr, load_config
 from pipeline.config.interactions import Thresholds
 from pipeline.effects import read_effects
@@ -315,6 +316,23 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         method="lcd",
         ranking=at("tuning/lcd.tsv"),
         winner=at("tuning/lcd.json"),
+    )
+    summarise_fits.main(
+        tables=[at("checks/training_conditions.tsv", lcd)],
+        screen_conditions=at("screen/conditions.tsv"),
+        conditions=at("fits/conditions.tsv"),
+        conditions_page=at("fits/conditions.html"),
+        folds=["1"],
+        variants=["default"],
+    )
+    summarise_run.main(
+        overview=at("overview/overview.tsv"),
+        asked={"analyses": ["linear_systems"], "systems": 1},
+        looks={},
+        reference="",
+        versus="",
+        alpha=0.05,
+        fits=at("fits/conditions.tsv"),
     )
     collect_winners.main(rankings=[at("tuning/lcd.tsv")], winners=at("tuning/winners.tsv"))
     write_effects(root, train, prior, model)

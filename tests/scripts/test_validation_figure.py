@@ -20,6 +20,7 @@ def rates(conviction, conviction_high=None, p_value=0.001, base_rate=0.1):
         {
             "fraction": np.logspace(-4, -1, n),
             "n_edges": 1234,
+            "k": np.arange(1, n + 1),
             "base_rate": base_rate,
             "probability": np.linspace(0.9, 0.3, n),
             "low": np.linspace(0.7, 0.2, n),
@@ -168,6 +169,24 @@ def test_markers_that_are_not_significant_are_hollow():
     axes = curves(all=rates([9, 5, 2], p_value=[0.001, 0.3, 0.009])).axes[0]
     faces = [to_hex(own) for own in markers_of(axes)[0].get_facecolors()]
     assert faces == [script.CAUSES["all"][1].lower(), "#ffffff", script.CAUSES["all"][1].lower()]
+
+
+def test_fractions_that_are_the_same_edges_are_drawn_once():
+    table = rates([9, 5, 2]).assign(k=[1, 1, 30])
+    axes = curves(all=table).axes[0]
+    x = markers_of(axes)[0].get_offsets()[:, 0]
+    np.testing.assert_allclose(x, table["fraction"][1:])
+
+
+@pytest.mark.parametrize("highest", [1.3, 2.0, 4.0, 9.0, 60.0])
+@pytest.mark.parametrize("infinite", [False, True])
+def test_ticks_of_lift_and_conviction_have_what_chance_gives(highest, infinite):
+    table = rates([np.inf if infinite else highest, highest, 1.05], conviction_high=[highest] * 3)
+    table = table.assign(lift=[highest, highest, 1.05], lift_high=highest)
+    for axes in curves(all=table).axes[1:]:
+        shown = [text.get_text() for text in axes.get_yticklabels()]
+        assert "1" in shown
+        assert dict(zip(shown, axes.get_yticks(), strict=True))["1"] == 1
 
 
 def test_one_fraction_and_fractions_that_are_no_powers_of_ten():

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from hashlib import blake2b
+from math import prod
 
 import yaml
 
@@ -59,6 +60,8 @@ HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
 WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
 IN_PREDICTIONS = "predict" in CFG.analyses
+IN_EFFECTS = "effects" in CFG.analyses
+HAS_SCREEN = set(CFG.analyses) != {"linear_systems"}
 LOOKS = PLAN.looks()
 REFERENCE = PLAN.reference if IN_BENCHMARK else ""  # what the others are compared with
 EXTERNAL = [
@@ -182,7 +185,7 @@ def prediction_of(fold, method, variant):
     """The prediction of a method, or the file with one made elsewhere."""
     own = PLAN.own_prediction(method)
     if own is None:
-        last = [p for p in PLAN.methods[method].programs if "prediction" in p.outputs][-1]
+        last = last_program(PLAN.methods[method])
         return output_of(method, last.script, "prediction", fold, variant)
     path = own.predictions.replace("{fold}", fold)
     if not Path(path).exists():
@@ -377,6 +380,103 @@ def params_of(method, program):
     return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
 
 
+def last_program(method):
+    """The program of a method that writes its prediction."""
+    return [program for program in method.programs if "prediction" in program.outputs][-1]
+
+
+def files_to_reproduce(names, fold):
+    """Method, argument and path of what methods read to draw cells of what they trained on.
+
+    Those are left out of which the prediction was made elsewhere, by a package in an environment
+    of its own, or from the held-out cells.
+    """
+    files = []
+    for name in names:
+        fit = Fit.parse(name)
+        method = PLAN.methods.get(fit.method)
+        if method is None or method.kind == "reference":
+            continue
+        program = last_program(method)
+        arguments = arguments_of(script_of(method, program))
+        if "environment" in arguments:
+            continue
+        before = provided_before(method, program)
+        settings_name = fit.variant.settings
+        paths = {
+            **{own: f"{RESULTS}/folds/{fold}/data/{file}" for own, file in FOLD_FILES.items()},
+            **{
+                own: output_of(method.name, earlier.script, own, fold, fit.variant)
+                for own, (earlier, _) in before.items()
+            },
+            "settings": f"{RESULTS}/settings/{method.name}/{settings_name}/{program.script}.json",
+        }
+        wanted = [own for own in arguments if own in paths and own != "test_perturbations"]
+        files += [(name, own, paths[own]) for own in wanted]
+    return files
+
+
+def code_of_fitted(files):
+    """Hashes of the programs that reproduce them."""
+    methods = dict.fromkeys(Fit.parse(name).method for name, _, _ in files)
+    scripts = [script_of(PLAN.methods[name], last_program(PLAN.methods[name])) for name in methods]
+    return [source_hash(ROOT, script.relative_to(ROOT)) for script in scripts]
+
+
+def given_values(name):
+    """What a prediction made elsewhere holds, where its file need not say it."""
+    return getattr(PLAN.own_prediction(Fit.parse(name).method), "values", None)
+
+
+def names_of_fits(fits):
+    """How figures name fits of LCD: by their fold, and by their variant where it has several."""
+    folds = [fold for fold, _ in fits]
+    return [fold if folds.count(fold) == 1 else f"{fold} {variant}" for fold, variant in fits]
+
+
+def asked_of_run():
+    """What the configuration asks for, as the front page of the report says it."""
+    screens = {
+        "simulated": "a simulated screen",
+        "file": f"the screen in {CFG.screen.path}",
+        "download": f"the screen downloaded from {CFG.screen.url}",
+    }
+    grid = (LINEAR.structures, LINEAR.genes, LINEAR.perturbed_percent)
+    return {
+        "analyses": list(CFG.analyses),
+        "screen": screens[CFG.screen.kind],
+        "folds": CFG.folds.count,
+        "methods": [str(fit) for fit in PLAN.benchmark] if IN_BENCHMARK else [],
+        "tuned": list(CFG.tuning.methods),
+        "seeds": CFG.effects.seeds,
+        "cause_folds": len(CAUSE_FOLDS),
+        "edges": CFG.effects.edges,
+        "systems": LINEAR.systems * prod(map(len, grid)),
+    }
+
+
+def settings_as_given():
+    """The configuration as YAML, without what changes no result."""
+    left_out = ("checkpoints", "cluster")
+    given = {key: value for key, value in CONFIGURATION.items() if key not in left_out}
+    return yaml.safe_dump(given, sort_keys=True, allow_unicode=True)
+
+
+def sections_of_report():
+    """Sections of the report that this run has, in the order of its menu."""
+    there = {
+        "Benchmark": IN_BENCHMARK,
+        "Causal effects": "effects" in CFG.analyses,
+        "Fits": bool(LCD_FITS),
+        "Interactions": HAS_INTERACTIONS,
+        "Linear systems": "linear_systems" in CFG.analyses,
+        "Overview": True,
+        "Predictions": "predict" in CFG.analyses,
+        "Screen": HAS_SCREEN,
+    }
+    return [section for section, wanted in there.items() if wanted]
+
+
 def metrics_of(fold, fit):
     """Table of metrics of a fit."""
     return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
@@ -431,8 +531,8 @@ def before_the_first_job():
 
 def final_files():
     """What the target `all` makes: the results of the analyses that were asked for."""
-    files = []
-    if IN_BENCHMARK or IN_PREDICTIONS or "effects" in CFG.analyses:
+    files = [*rules.summarise_run.output, *rules.write_overview.output]
+    if HAS_SCREEN:
         files += [
             *rules.summarise_perturbations.output,
             *rules.draw_differential_expression.output,
@@ -447,6 +547,7 @@ def final_files():
             *rules.draw_metrics.output,
             *rules.draw_expression.output,
             *rules.write_tables_html.output,
+            *rules.write_held_out_html.output,
         ]
         if HAS_INTERACTIONS:
             files += [
@@ -463,6 +564,7 @@ def final_files():
         files += [
             *rules.draw_training_curves.output,
             *rules.draw_fit_checks.output,
+            *rules.summarise_fits.output,
             [
                 output_of(LCD, "check_fits", argument, *fit)
                 for fit in LCD_FITS

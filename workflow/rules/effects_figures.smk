@@ -58,6 +58,7 @@ if HAS_TERMS:
         input:
             order=f"{EFFECTS}/order.tsv",
             top_terms=f"{EFFECTS}/top_terms.tsv",
+            enrichment=f"{EFFECTS}/enrichment.tsv",
         output:
             figure=report(
                 "<results>/figures/effects_enrichment.svg",

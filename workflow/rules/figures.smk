@@ -3,6 +3,12 @@
 # Methods whose predicted cells are shown gene by gene.
 SHOWN = PLAN.shown if IN_BENCHMARK else []
 
+# Methods on the page of all held-out perturbations: the two that the run compares by name.
+PAGED = list(dict.fromkeys([PLAN.versus, *SHOWN, REFERENCE])) if IN_BENCHMARK else []
+
+# What these need to reproduce a perturbation that the first fold trains on.
+FITTED = files_to_reproduce(PAGED, FOLDS[0]) if IN_BENCHMARK else []
+
 # Fits of LCD that are checked against their training cells.
 LCD_FITS = [
     (fold, str(fit.variant))
@@ -12,16 +18,22 @@ LCD_FITS = [
 ] + [
     (ALL, str(variants[0]))
     for variants in (
-        EFFECT_VARIANTS if "effects" in CFG.analyses else [],
+        EFFECT_VARIANTS if IN_EFFECTS else [],
         PREDICT_VARIANTS if IN_PREDICTIONS else [],
     )
     if variants
 ]
 LCD_FITS = list(dict.fromkeys(LCD_FITS))
-NAMES_OF_LCD_FITS = [
-    fold if [f for f, _ in LCD_FITS].count(fold) == 1 else f"{fold} {variant}"
-    for fold, variant in LCD_FITS
-]
+NAMES_OF_LCD_FITS = names_of_fits(LCD_FITS)
+
+# Fits of LCD whose training is drawn: all of this run that predictions or effects are read from.
+TRAINED_FITS = list(
+    dict.fromkeys(
+        LCD_FITS
+        + [(fold, str(variant)) for fold, variant in EFFECT_FITS if IN_EFFECTS]
+        + [(ALL, str(variant)) for variant in PREDICT_VARIANTS if IN_PREDICTIONS]
+    )
+)
 
 
 rule draw_metrics:
@@ -95,6 +107,79 @@ rule draw_expression:
         "../scripts/benchmark/draw_expression.py"
 
 
+rule write_held_out_html:
+    input:
+        metrics="<results>/benchmark/metrics.tsv",
+        targets="<results>/screen/targets.tsv",
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        differential_expression=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
+        ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in PAGED],
+    output:
+        held_out_page=report(
+            "<results>/benchmark/held_out.html",
+            caption="../report/held_out.rst",
+            category="Benchmark",
+            labels={"result": "Any held-out perturbation, by choice", "type": "table"},
+        ),
+    log:
+        "<logs>/write_held_out_html.log",
+    benchmark:
+        "<benchmarks>/write_held_out_html.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        folds=FOLDS,
+        shown_methods=PAGED,
+        values=[given_values(name) for name in PAGED],
+        looks=LOOKS,
+        reference=REFERENCE,
+        alpha=CFG.effects.de_alpha,
+        source=source("benchmark/write_held_out_html"),
+    script:
+        "../scripts/benchmark/write_held_out_html.py"
+
+
+rule write_one_perturbation_html:  # on request
+    input:
+        folds_table="<results>/folds/folds.tsv",
+        metrics="<results>/benchmark/metrics.tsv",
+        targets="<results>/screen/targets.tsv",
+        train=expand("<results>/folds/{fold}/data/train.h5ad", fold=FOLDS),
+        test=expand("<results>/folds/{fold}/data/test.h5ad", fold=FOLDS),
+        training_tests=expand("<results>/folds/{fold}/data/differential_expression.tsv", fold=FOLDS),
+        held_out_tests=expand(
+            "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
+        ),
+        predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in PAGED],
+        fitted=[path for _, _, path in FITTED],
+    output:
+        one_page="<results>/benchmark/perturbations/{perturbation}.html",
+    log:
+        "<logs>/benchmark/perturbations/{perturbation}.log",
+    wildcard_constraints:
+        perturbation="[^./][^/]*",  # as pipeline.file_names writes names
+    conda:
+        "../../envs/figures.yaml"
+    params:
+        perturbation="{perturbation}",
+        folds=FOLDS,
+        shown_methods=PAGED,
+        values=[given_values(name) for name in PAGED],
+        fitted_as=[[name, argument] for name, argument, _ in FITTED],
+        code=code_of_fitted(FITTED),
+        looks=LOOKS,
+        alpha=CFG.effects.de_alpha,
+        n_cells=CFG.prediction.cells,
+        seed=seed("one_perturbation"),
+        device=CFG.device,
+        source=source("benchmark/write_one_perturbation_html"),
+    script:
+        "../scripts/benchmark/write_one_perturbation_html.py"
+
+
 rule draw_fit_checks:
     input:
         tables=[output_of(LCD, "check_fits", "table", *fit) for fit in LCD_FITS],
@@ -133,10 +218,35 @@ rule draw_fit_checks:
         "../methods/lcd/draw_fit_checks.py"
 
 
+rule summarise_fits:
+    input:
+        tables=[output_of(LCD, "check_fits", "table", *fit) for fit in LCD_FITS],
+        screen_conditions="<results>/screen/conditions.tsv",
+    output:
+        conditions="<results>/fits/conditions.tsv",
+        conditions_page=report(
+            "<results>/fits/conditions.html",
+            caption="../report/training_conditions_table.rst",
+            category="Fits",
+            labels={"result": "Training conditions, worst first", "type": "table"},
+        ),
+    log:
+        "<logs>/summarise_fits.log",
+    localrule: True
+    conda:
+        "../../envs/core.yaml"
+    params:
+        folds=[fold for fold, _ in LCD_FITS],
+        variants=[variant for _, variant in LCD_FITS],
+        source=source("../methods/lcd/summarise_fits"),
+    script:
+        "../methods/lcd/summarise_fits.py"
+
+
 rule draw_training_curves:
     input:
-        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in LCD_FITS],
-        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in LCD_FITS],
+        prior_logs=[output_of(LCD, "fit_prior", "training_log", *fit) for fit in TRAINED_FITS],
+        drift_logs=[output_of(LCD, "fit_drift", "training_log", *fit) for fit in TRAINED_FITS],
     output:
         training_curves=report(
             "<results>/figures/training_curves.svg",
@@ -151,7 +261,7 @@ rule draw_training_curves:
     conda:
         "../../envs/figures.yaml"
     params:
-        folds=NAMES_OF_LCD_FITS,
+        folds=names_of_fits(TRAINED_FITS),
         source=source("../methods/lcd/draw_training_curves"),
     script:
         "../methods/lcd/draw_training_curves.py"

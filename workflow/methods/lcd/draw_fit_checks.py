@@ -17,6 +17,7 @@ from pipeline.figures import (
     FOLDS_LABELLED,
     INK,
     MUTED,
+    WIDTH,
     draw_column,
     limits_of,
     new_figure,
@@ -24,6 +25,7 @@ from pipeline.figures import (
     plain_numbers,
     save,
     scale_distances,
+    spread,
     style,
     thinned,
 )
@@ -33,6 +35,10 @@ from pipeline.tables import read_tsv
 SOURCES = ["control", "prior", "lcd", "halves"]
 DISTANCES = {"mmd_top_de": "MMD, top DE genes", "mmd_all": "MMD, all genes"}
 DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
+NAMED = {"prior": "right", "lcd": "left"}
+"""Columns whose worst condition is named, and the side of the name that stands at its dot."""
+LONGEST_NAME = 0.045
+"""Width of a letter of such a name in inches."""
 LINEAR_STATES = 15
 """Standardised states beyond which their axis becomes logarithmic."""
 
@@ -113,14 +119,18 @@ def draw_sources(
     columns = {key: values.to_numpy(float) for key, values in groups}
     for group, fold in enumerate(folds):
         for index, source in enumerate(sources):
+            centre = group + (index - (len(sources) - 1) / 2) * step
             draw_column(
                 axes,
-                group + (index - (len(sources) - 1) / 2) * step,
+                centre,
                 columns.get((fold, source), []),
                 looks.look(source).colour,
                 width=0.8 * step,
                 reference=looks.kind(source) == "reference",
             )
+            if source in NAMED:
+                own = rows[(rows["fold"] == fold) & (rows["source"] == source)]
+                name_worst(axes, own, centre, 0.8 * step, NAMED[source], WIDTH / len(folds))
         if group:
             axes.axvline(group - 0.5, color=MUTED, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_xlim(-0.5, len(folds) - 0.5)
@@ -129,6 +139,33 @@ def draw_sources(
         str(source): own.to_numpy(float) for source, own in rows.groupby("source")["value"]
     }
     scale_distances(axes, by_source, looks)
+
+
+def name_worst(
+    axes: Axes, rows: pd.DataFrame, centre: float, width: float, side: str, room: float
+) -> None:
+    """Write its name at the worst condition of a column, where ``room`` inches have space for it.
+
+    Names are written away from the neighbouring column that has one too.
+    """
+    known = rows[np.isfinite(rows["value"])]
+    if known.empty:
+        return
+    worst = known.loc[known["value"].idxmax()]
+    if LONGEST_NAME * len(worst["perturbation"]) > 0.45 * room:
+        return
+    away = -3 if side == "right" else 3
+    axes.annotate(
+        worst["perturbation"],
+        (centre + spread(len(known), width)[-1], worst["value"]),
+        (away, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=5.5,
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
+        zorder=4,
+    )
 
 
 def draw_predictive_check(tables: Sequence[pd.DataFrame]) -> Figure:

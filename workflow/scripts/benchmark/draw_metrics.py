@@ -1,12 +1,14 @@
 """Figures of the benchmark's metrics: distances, paired comparisons, means."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
 
 from pipeline.figures import (
@@ -15,8 +17,11 @@ from pipeline.figures import (
     MUTED,
     WIDTH,
     draw_methods,
+    limits_of,
+    linear_threshold,
     new_figure,
     note,
+    plain_numbers,
     save,
     scale_distances,
     style,
@@ -60,7 +65,7 @@ def main(
     shown = looks_of(looks)
     with style():
         save(draw_distances(table, shown, top_genes), distances)
-        save(draw_pairs(table, comparisons, shown, reference), pairs)
+        save(draw_pairs(table, comparisons, shown, reference, top_genes), pairs)
         save(draw_means(table, shown, top_genes), means)
 
 
@@ -114,63 +119,93 @@ def draw_means(metrics: pd.DataFrame, looks: Looks, top_genes: int) -> Figure:
     return figure
 
 
-def normalise(metrics: pd.DataFrame, looks: Looks) -> pd.DataFrame:
-    """Distances by perturbation and method, scaled so that the best method is 0, the worst 1.
+def paired(metrics: pd.DataFrame, looks: Looks) -> pd.DataFrame:
+    """Distances with a row per held-out perturbation and a column per method.
 
-    A row per perturbation at which every method has a value; references are no methods. Where all
-    methods agree, all are 0.
+    References, such as the noise ceiling, are no methods and are left out.
     """
     references = [name for name in set(metrics["method"]) if looks.kind(name) == "reference"]
     own = metrics[(metrics["metric"] == DISTANCE) & ~metrics["method"].isin(references)]
-    wide = own.pivot(index=["fold", "perturbation"], columns="method", values="value").dropna()
-    span = wide.max(axis=1) - wide.min(axis=1)
-    return wide.sub(wide.min(axis=1), axis=0).div(span.where(span > 0, 1.0), axis=0)
+    return own.pivot(index=["fold", "perturbation"], columns="method", values="value")
 
 
 def draw_pairs(
-    metrics: pd.DataFrame, win_rates: pd.DataFrame, looks: Looks, reference: str
+    metrics: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    looks: Looks,
+    reference: str,
+    top_genes: int,
 ) -> Figure:
-    """Compare one method with every other, perturbation by perturbation."""
+    """Compare one method with every other, perturbation by perturbation.
+
+    Distances are those of the tables, on one scale for all panels: scaled between the methods of
+    a perturbation, the best of which would be 0, most dots would lie on an axis.
+    """
     if not columns_of(metrics, DISTANCE):
         return not_computed(DISTANCE)
-    scaled = normalise(metrics, looks)
-    others = [name for name in looks.in_order(scaled.columns) if name != reference]
-    if reference not in scaled.columns or not others:
+    wide = paired(metrics, looks)
+    others = [name for name in looks.in_order(wide.columns) if name != reference]
+    if reference not in wide.columns or not others:
         return note("There is no pair of methods to compare.")
     n_rows = -(-len(others) // PANELS_PER_ROW)
     width = WIDTH / PANELS_PER_ROW * min(len(others), PANELS_PER_ROW)
-    figure = new_figure(0.3 + 2.05 * n_rows, width + 0.2)
-    grid = figure.subplots(n_rows, min(len(others), PANELS_PER_ROW), squeeze=False)
+    figure = new_figure(0.55 + 1.95 * n_rows, max(width, 3.2))
+    grid = figure.subplots(
+        n_rows, min(len(others), PANELS_PER_ROW), squeeze=False, sharex=True, sharey=True
+    )
+    threshold = linear_threshold({name: wide[name] for name in wide}, looks)
     for axes, other in zip(grid.flat, others, strict=False):
-        draw_pair(axes, scaled, reference, other, win_rates, looks)
+        draw_pair(axes, wide, reference, other, win_rates, looks, threshold)
+        axes.tick_params(labelbottom=True, labelleft=True)
     for axes in grid.flat[len(others) :]:
         axes.set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(f"{looks.flat_label(reference)}, normalised MMD")
+    distance = f"MMD, {top(top_genes)}"
+    figure.supxlabel(f"{distance}, of the method above the panel", fontsize=8)
+    figure.supylabel(f"{distance}, of {looks.flat_label(reference)}", fontsize=8)
+    figure.legend(handles=keys_of_pairs(looks, reference), loc="outside lower center", ncols=3)
     return figure
+
+
+def keys_of_pairs(looks: Looks, reference: str) -> list[Line2D]:
+    """Legend: which of the two is closer to the observed cells, also told without colours."""
+    label, colour = looks.flat_label(reference), looks.look(reference).colour
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4}
+    return [
+        Line2D([], [], color=colour, label=f"{label} is closer", **dot),
+        Line2D([], [], color=MUTED, markerfacecolor="white", label="the other is closer", **dot),
+        Line2D([], [], color=MUTED, linewidth=0.7, label="equally close"),
+    ]
 
 
 def draw_pair(
     axes: Axes,
-    scaled: pd.DataFrame,
+    wide: pd.DataFrame,
     reference: str,
     other: str,
     win_rates: pd.DataFrame,
     looks: Looks,
+    threshold: float | None,
 ) -> None:
-    """Draw one panel: the other method on x, the one that is compared on y."""
-    x, y = scaled[other].to_numpy(), scaled[reference].to_numpy()
-    high = max([0.02, *x, *y]) * 1.06  # the worst methods would squeeze the others into a corner
-    ends = [-0.06 * high, high]
-    axes.fill_between(ends, ends, ends[0], color=BAND, linewidth=0, zorder=0)
-    axes.plot(ends, ends, color=MUTED, linewidth=0.7, zorder=1)
+    """Draw one panel: the other method on x, the one that is compared on y.
+
+    With a ``threshold`` both axes are logarithmic beyond it.
+    """
+    both = wide[[other, reference]].dropna().to_numpy(float)
+    x, y = both[:, 0], both[:, 1]
+    low, high = limits_of({"all": wide.to_numpy(float)}, margin=0.06)
+    if threshold is not None:
+        low, high = min(low, -0.3 * threshold), 1.3 * high
+    axes.fill_between([low, high], [low, high], low, color=BAND, linewidth=0, zorder=0)
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=0.7, zorder=1)
+    colour = looks.look(reference).colour
     axes.scatter(
         x,
         y,
         s=float(np.clip(400 / max(len(x), 1), 4, 16)),
-        c=np.where(y < x, looks.look(reference).colour, looks.look(other).colour),
-        alpha=0.8,
-        linewidths=0,
+        facecolors=np.where(y < x, colour, "white"),
+        edgecolors=np.where(y < x, colour, MUTED),
+        alpha=0.85,
+        linewidths=0.7,
         clip_on=False,
         zorder=2,
     )
@@ -185,11 +220,16 @@ def draw_pair(
         share = f" ({100 * wins / n:.0f}%)" if n else ""
         title += f"\n{looks.flat_label(reference)} wins {wins} of {n}{share}"
     axes.set_title(title, fontsize=7.5)
-    axes.set_xlabel(f"{looks.flat_label(other)},\nnormalised MMD")
-    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    if threshold is not None:
+        axes.set_xscale("symlog", linthresh=threshold, linscale=0.5)
+        axes.set_yscale("symlog", linthresh=threshold, linscale=0.5)
+    axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if threshold is None:
+            axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        else:
+            axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
+        axis.set_major_formatter(plain_numbers())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from evaluation.calibration import not_to_be_trusted
 from evaluation.registry import METRICS, Metric
 from pipeline.html_tables import (
     Column,
@@ -18,9 +19,6 @@ from pipeline.html_tables import (
 )
 from pipeline.looks import Looks, looks_of
 from pipeline.tables import read_tsv
-
-LEAST_SCORE = 0.5
-"""Bound discrimination score below which a metric is greyed out."""
 
 
 def summary_columns(looks: Looks) -> list[Column]:
@@ -68,18 +66,6 @@ def calibration_columns(looks: Looks) -> list[Column]:
         Column("dynamic_range_fraction", "Dynamic range fraction", number),
         Column("bound_discrimination_score", "Bound discrimination score", number),
     ]
-
-
-def not_to_be_trusted(calibration: pd.DataFrame) -> dict[str, float]:
-    """Metrics whose duplicate loses to a negative control more often than not, with the score.
-
-    By the technical duplicate, if it runs: the interpolated one is close to a mean where nearly all
-    genes respond.
-    """
-    technical = calibration["duplicate"] == "ceiling"
-    calibration = calibration[technical] if technical.any() else calibration
-    least = calibration.groupby("metric")["bound_discrimination_score"].min()
-    return {str(name): float(value) for name, value in least.items() if value < LEAST_SCORE}
 
 
 def of_metric(

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from pipeline.figures import new_figure, note, save, style
+from pipeline.figures import new_figure, note, plain_numbers, save, style
 from pipeline.gene_tree import module_colour, read_tree
 from pipeline.tables import read_tsv
 from pipeline.term_names import readable
@@ -27,7 +27,7 @@ MOST_IN_A_COLUMN = 60
 """Terms above whose number the modules stand in two columns."""
 
 
-def main(*, order: str, top_terms: str, figure: str, alpha: float) -> None:
+def main(*, order: str, top_terms: str, enrichment: str, figure: str, alpha: float) -> None:
     """Draw the strongest terms of each module (SVG).
 
     Parameters
@@ -36,14 +36,37 @@ def main(*, order: str, top_terms: str, figure: str, alpha: float) -> None:
         TSV of the genes in the order of the tree, with their modules.
     top_terms
         TSV of each module's strongest terms.
+    enrichment
+        TSV of all tests, for what there is to say where no term is enriched.
     figure
         SVG to write.
     alpha
         False discovery rate of the terms.
     """
-    terms = read_tsv(top_terms, dtype={"term": str, "collection": str})
+    terms, tests = (
+        read_tsv(path, dtype={"term": str, "collection": str}) for path in (top_terms, enrichment)
+    )
     with style():
-        save(draw_terms(terms, alpha, read_tree(order).genes), figure)
+        if terms.empty:
+            save(note(nothing_enriched(tests, alpha)), figure)
+        else:
+            save(draw_terms(terms, alpha, read_tree(order).genes), figure)
+
+
+def nothing_enriched(tests: pd.DataFrame, alpha: float) -> str:
+    """Say what was tested, and how close the closest term came."""
+    if tests.empty:
+        return "There are no modules whose genes could be tested for gene sets."
+    said = (
+        f"No module has a term with adjusted P < {alpha:g}: {tests['module'].nunique():,} modules "
+        f"and {tests['term'].nunique():,} terms, {len(tests):,} tests."
+    )
+    first = tests.loc[tests["p_adjusted"].idxmin()]
+    closest = readable(first["term"], first["collection"], frozenset(), *LETTERS[1])
+    return (
+        f"{said}\nThe smallest adjusted P is {first['p_adjusted']:.2g}: module {first['module']}, "
+        f"{first['overlap']} of {first['term_size']} genes of\n{closest}"
+    )
 
 
 class Bars(NamedTuple):
@@ -180,7 +203,7 @@ def draw_bars(axes: Axes, terms: pd.DataFrame, y: Matrix, bars: Bars) -> None:
             axes.annotate("/", xytext=(-4, 0), color="white", weight="bold", ha="right", **behind)
     axes.set_xscale("log")
     axes.set_xlim(1, bars.infinite)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(plain_numbers())
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
     axes.set_xlabel("Odds ratio")
     if not np.isfinite(odds).any():

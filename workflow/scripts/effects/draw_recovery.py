@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from lcd_core.errors import InputError
-from pipeline.figures import BAND, MUTED, new_figure, save, style
+from pipeline.figures import BAND, MUTED, new_figure, plain_numbers, save, style
 from pipeline.looks import Estimator, estimator, estimators_in_order
 from pipeline.tables import read_tsv
 
@@ -158,7 +158,7 @@ def draw_scores(axes: Axes, rows: pd.DataFrame, names: list[str], panel: Panel) 
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(right=1.03)
     axes.xaxis.set_major_locator(MultipleLocator(0.25))
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_formatter(plain_numbers())
     axes.set_xlabel(panel.legend, fontsize=7)
     axes.set_title(panel.title)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from pipeline.figures import BAND, INK, MUTED, new_figure, save, style, thinned
+from pipeline.figures import BAND, INK, MUTED, new_figure, note, number_text, save, style, thinned
 from pipeline.tables import read_tsv
 
 RATES = {
@@ -49,12 +49,9 @@ def main(
 
 def draw_validation(rates: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw P(DE | predicted cause), lift and conviction against the share of edges predicted."""
-    rates = {name: table for name, table in rates.items() if len(table)}
+    rates = {name: different_numbers(table) for name, table in rates.items() if len(table)}
     if not rates:
-        figure = new_figure(1.0)
-        figure.text(0.5, 0.5, "No edge can be tested: no modelled gene was perturbed alone",
-                    ha="center", va="center", color=MUTED)  # fmt: skip
-        return figure
+        return note("No edge can be tested: no modelled gene was perturbed alone")
     figure = new_figure(2.9)
     for axes, measure in zip(figure.subplots(1, len(RATES)), RATES, strict=True):
         draw_measure(axes, rates, measure)
@@ -75,6 +72,11 @@ def draw_validation(rates: Mapping[str, pd.DataFrame]) -> Figure:
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
+
+
+def different_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the largest of the fractions that are one and the same number of edges."""
+    return table.drop_duplicates("k", keep="last")
 
 
 class Ends(NamedTuple):
@@ -125,15 +127,25 @@ def draw_measure(axes: Axes, rates: Mapping[str, pd.DataFrame], measure: str) ->
                     table["fraction"] * shift, table[column], dashes, color=CAUSES[name][1],
                     linewidth=1.1, alpha=0.7, zorder=1,
                 )  # fmt: skip
+    label_measure(axes, measure, ends)
+    axes.set_ylim(ends.bottom, ends.top)
+
+
+def label_measure(axes: Axes, measure: str, ends: Ends) -> None:
+    """Write the ticks of a measure: 1, what chance gives, and infinity are among them."""
+    ticks = np.asarray(MaxNLocator(5).tick_values(ends.bottom, ends.infinity))
     if measure != "probability":
         axes.axhline(1, color=MUTED, linestyle=DASHES, linewidth=0.8, zorder=0)
-    if ends.infinity < ends.top:
-        size = ends.top - ends.infinity
-        ticks = np.asarray(MaxNLocator(5).tick_values(ends.bottom, ends.infinity))
-        ticks = ticks[(ticks >= ends.bottom) & (ticks < ends.infinity - size)]
-        axes.set_yticks([*ticks, ends.infinity], [*(f"{tick:g}" for tick in ticks), "∞"])
+        step = float(np.diff(ticks).min())
+        ticks = np.sort(np.append(ticks[np.abs(ticks - 1) > 0.45 * step], 1.0))
+    size = ends.top - ends.infinity
+    highest = ends.infinity - size if size > 0 else ends.top
+    ticks = ticks[(ticks >= ends.bottom) & (ticks <= highest)]
+    places, labels = ticks.tolist(), [number_text(tick) for tick in ticks]
+    if size > 0:
+        places, labels = [*places, ends.infinity], [*labels, "∞"]
         axes.axhspan(ends.infinity - size / 2, ends.top, color=BAND, linewidth=0, zorder=-1)
-    axes.set_ylim(ends.bottom, ends.top)
+    axes.set_yticks(places, labels)
 
 
 def draw_rates(

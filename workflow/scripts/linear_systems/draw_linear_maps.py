@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lcd_core.files import load_tensors
-from pipeline.figures import INK, MUTED, new_figure, note, save, style
+from pipeline.figures import INK, MUTED, new_figure, note, number_text, save, style
 from pipeline.linear_systems import EFFECTS, read_system
 from pipeline.looks import STRUCTURES, estimator
 
@@ -170,7 +170,7 @@ def draw_pairs(
     correlation = (
         np.corrcoef(true[present], estimate[present])[0, 1] if present.sum() > 1 else np.nan
     )
-    axes.set_title(f"r = {correlation:.2f} where not 0")
+    axes.set_title(f"r = {number_text(correlation, '.2f')} where not 0")
 
 
 if __name__ == "__main__":

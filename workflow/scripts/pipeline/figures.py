@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lcd_core.atomic import atomic
 from pipeline.looks import Looks
@@ -142,10 +142,8 @@ def draw_column(
     n = len(finite)
     if n == 0:
         return
-    # The golden ratio spreads neighbours in rank evenly over the width, without any randomness.
-    offsets = width * 0.85 * (np.arange(1, n + 1) * (np.sqrt(5) - 1) / 2 % 1 - 0.5)
     axes.scatter(
-        position + (offsets if n > 1 else 0),
+        position + spread(n, width),
         finite,
         s=float(np.clip(40 / np.sqrt(n), 2.5, 14)),
         facecolors="none" if reference else colour,
@@ -173,6 +171,16 @@ def draw_column(
         medianprops={"color": INK, "linewidth": 1.8},
         zorder=3,
     )
+
+
+def spread(n: int, width: float) -> NDArray[np.float64]:
+    """Places of n dots of a column, from the lowest to the highest, about its centre, (n,).
+
+    The golden ratio spreads neighbours in rank evenly over the width, without any randomness.
+    """
+    if n == 1:
+        return np.zeros(1)
+    return width * 0.85 * (np.arange(1, n + 1) * (np.sqrt(5) - 1) / 2 % 1 - 0.5)
 
 
 def median(values: ArrayLike) -> float:

@@ -238,21 +238,45 @@ def section(title: str, note: str, content: str, *, grey: bool = False) -> str:
     )
 
 
-def page(title: str, introduction: str, sections: Sequence[str]) -> str:
-    """Write the whole page."""
-    script, style = data_tables()
+def page(
+    title: str,
+    introduction: str,
+    sections: Sequence[str],
+    *,
+    below: Sequence[str] = (),
+    style: str = "",
+    script: str = "",
+) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    title, introduction
+        What stands on top.
+    sections
+        Parts with tables, which DataTables sorts and searches.
+    below
+        What follows them as it is.
+    style, script
+        What a page has of its own, of style sheet and of script, which runs before the tables are
+        set up.
+    """
+    data_script, data_style = data_tables()
+    own = [f'<script type="module">{script}</script>'] if script else []
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en">',
             f'<head><meta charset="utf-8"><title>{html.escape(title)}</title>',
-            f"<style>{style}</style>",
-            f"<style>{STYLE}</style></head>",
+            f"<style>{data_style}</style>",
+            f"<style>{STYLE}{style}</style></head>",
             f"<body>\n<h1>{html.escape(title)}</h1>\n<p>{html.escape(introduction)}</p>",
             "<main>",
             *sections,
             "</main>",
-            f'<script type="module">{SCRIPT % b64encode(script.encode()).decode()}</script>',
+            *below,
+            *own,
+            f'<script type="module">{SCRIPT % b64encode(data_script.encode()).decode()}</script>',
             "</body></html>\n",
         ]
     )
