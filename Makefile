@@ -1,6 +1,8 @@
 # make run    set up the environment and run the default configuration to its report
 # make test   all tests            make lint    formatters, linters, types
 # make env    only the environment make report  HTML report of a finished run
+# make config SCREEN=data/mine.h5ad   look at a screen and write config/mine.yaml for it; what cannot
+#             be guessed is said by COLUMN=, CONTROL=, SEPARATOR= (none: whole labels), OUTPUT=
 # make docs   config/README.md and config/schema.json from the schema of the configuration
 # make site   the documentation as a site, site/index.html
 # make clean  remove results, logs and caches (not downloads, not the environment)
@@ -24,11 +26,18 @@ SNAKEFILES := Snakefile workflow/rules
 # Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run env report test lint docs site clean
+.PHONY: run config env report test lint docs site clean
 .DELETE_ON_ERROR:
 
 run: env
 	$(ACTIVATE) && $(CHECK) snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete all
+
+config: env
+	@$(if $(SCREEN),,echo 'name your screen: make config SCREEN=data/mine.h5ad' >&2; exit 2;) \
+	$(ACTIVATE) && PYTHONPATH=.:workflow/scripts:workflow python -m screen.init_config "$(SCREEN)" \
+	  $(if $(COLUMN),--column "$(COLUMN)") $(if $(CONTROL),--control "$(CONTROL)") \
+	  $(if $(SEPARATOR),--separator "$(SEPARATOR)") $(if $(OUTPUT),--output "$(OUTPUT)") \
+	  $(if $(filter-out all,$(CORES)),--cores $(CORES))
 
 env: $(STAMP)
 

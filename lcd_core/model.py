@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ from lcd_core.sampling import sample_states
 from lcd_core.settings import PRESETS, DriftSettings, SamplerSettings, StateSettings
 from lcd_core.states import EXPRESSION, StateTransform
 from lcd_core.streams import stream
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 KIND = "fitted model"
 ORIGIN = "LCD.save writes it, and the workflow does when its path is asked for"
@@ -135,6 +139,22 @@ class LCD:
         draws = sampler.draws_per_state
         states = self.sample_states(perturbation, -(-n // draws), seed=seed, sampler=sampler)
         return self.measure(states.repeat_interleave(draws, dim=0)[:n], seed=seed)
+
+    def sample_anndata(
+        self,
+        perturbations: Sequence[str | Sequence[str]],
+        n: int,
+        *,
+        seed: int,
+        sampler: SamplerSettings = PRESETS["default"],
+    ) -> "AnnData":
+        """Draw ``n`` cells of each of several perturbations, as one AnnData.
+
+        See :func:`lcd_core.annotated.sample_anndata`; needs anndata to be installed.
+        """
+        from lcd_core.annotated import sample_anndata  # needs this module itself, through fit
+
+        return sample_anndata(self, perturbations, n, seed=seed, sampler=sampler)
 
     def measure(self, states: Tensor, *, seed: int) -> Tensor:
         """Draw counts of one cell per standardised state (n, d); int32, shape (n, d).

@@ -156,21 +156,21 @@ def _solve(
     # from directions of a similar problem a few steps of the power method are as good as many
     leading, steps = (unit, 20) if vectors is None else (vectors.to(precision), 4)
     curvature, leading = _largest_eigenvalue(x, w, unit, leading, steps)
-    rows = _lasso(
-        x,
-        w,
-        unit,
-        torch.from_numpy(penalty).to(precision),
-        torch.from_numpy(first).to(precision),
-        1.0 / curvature,
-        strength,
-        iterations,
-        tolerance,
-    )
+    penalties, begin = (torch.from_numpy(own).to(precision) for own in (penalty, first))
+
+    def solved(own: Tensor | slice, step: Tensor) -> Tensor:
+        parts = (w[own], unit[own], penalties[own], begin[own])
+        return _lasso(x[own], x, *parts, step, strength, iterations, tolerance)
+
+    rows = solved(slice(None), 1.0 / curvature)
+    lost = torch.nonzero(~torch.isfinite(rows).all(dim=1)).flatten()
+    if len(lost):  # a few steps of the power method were too few: features have unit length
+        rows[lost] = solved(lost, 1.0 / (unit[lost] > 0).sum(dim=1, keepdim=True).to(precision))
     return rows.double().numpy(), leading
 
 
 def _lasso(
+    own: Tensor,
     changes: Tensor,
     weights: Tensor,
     scale: Tensor,
@@ -181,7 +181,7 @@ def _lasso(
     iterations: int,
     tolerance: float,
 ) -> Tensor:
-    """Rows of lasso fits that share their features up to weights and scales.
+    """Rows of lasso fits, of their ``own`` changes, that share features up to weights and scales.
 
     Every row is a problem of its own and ends by itself; those that go on are packed together
     whenever a tenth of them has ended.
@@ -191,11 +191,11 @@ def _lasso(
         residual = torch.addmm(own, rows * scale, changes, alpha=-1)
         return (residual.mul_(weights) @ changes.T).mul_(scale)
 
-    steepest = downhill(torch.zeros_like(scale), changes, weights, scale)
+    steepest = downhill(torch.zeros_like(scale), own, weights, scale)
     largest = (steepest.abs() / penalty).amax(dim=1, keepdim=True)
     threshold = step * strength * largest * penalty
     momentum, going = torch.ones_like(step), torch.arange(len(rows))
-    found, ahead, own, factor = rows.clone(), rows, changes, scale
+    found, ahead, factor = rows.clone(), rows, scale
     for _ in range(iterations):
         moved = downhill(ahead, own, weights, factor).mul_(step).add_(ahead)
         new = moved - moved.clamp(-threshold, threshold)  # soft thresholding

@@ -26,6 +26,11 @@ def numpy_stream(seed: int, *labels: object) -> np.random.Generator:
     return np.random.default_rng(_hash(seed, labels))
 
 
+def seed_of(seed: int, *labels: object) -> int:
+    """Seed of a part of a job, such as one of several perturbations, by its name."""
+    return _hash(seed, labels)
+
+
 def _hash(seed: int, labels: tuple[object, ...]) -> int:
     """63 bits that depend on the arguments alone, on every machine.
 

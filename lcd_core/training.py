@@ -2,7 +2,6 @@
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from lcd_core import __version__
 from lcd_core.checkpoints import Checkpoints, TrainingStopped, fingerprint
 from lcd_core.errors import InputError
 from lcd_core.files import Layout
+from lcd_core.progress import is_watched
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,8 @@ class TrainingLog:
 def train(training: Training, checkpoints: Checkpoints | None = None) -> TrainingLog:
     """Do all steps of a training, or those that are left, with log, guard and progress.
 
-    On a terminal a bar moves; otherwise a plain line is logged ten times over the run.
+    On a terminal and in a notebook a bar moves; otherwise a plain line is logged ten times over
+    the run.
 
     Parameters
     ----------
@@ -179,10 +180,10 @@ def train(training: Training, checkpoints: Checkpoints | None = None) -> Trainin
     if checkpoints is not None:
         _resume(training, log, checkpoints, mark)
     announce = max(1, training.steps // 10)
-    terminal = sys.stderr.isatty()
+    watched = is_watched()
     with tqdm(
         desc=training.name, total=training.steps, initial=training.done,
-        disable=not terminal, mininterval=1.0, leave=False,
+        disable=not watched, mininterval=1.0, leave=False,
     ) as bar:  # fmt: skip
         while training.done < training.steps:
             full = log.add(training.step())
@@ -191,7 +192,7 @@ def train(training: Training, checkpoints: Checkpoints | None = None) -> Trainin
                 steps = log.close_row(training.done, training.learning_rate(training.done - 1))
                 _check_row(training, log.rows, steps)
                 bar.set_postfix(loss=f"{log.rows[-1]['loss']:.4g}", refresh=False)
-            if not terminal and training.done % announce == 0:
+            if not watched and training.done % announce == 0:
                 _announce(training, log)
             if checkpoints is not None and checkpoints.due:
                 checkpoints.save(_state(training, log), mark)

@@ -71,7 +71,13 @@ def jittered(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
 
 def dots(axes: Axes, points: NDArray[np.float64], name: str, **looks: Any) -> None:
     """Draw cells of a condition."""
-    own: dict[str, Any] = {"s": 5, "linewidths": 0, "alpha": 0.7, "color": COLOURS[name], "label": name}
+    own: dict[str, Any] = {
+        "s": 5,
+        "linewidths": 0,
+        "alpha": 0.7,
+        "color": COLOURS[name],
+        "label": name,
+    }
     axes.scatter(points[:, 0], points[:, 1], **(own | looks))
 
 

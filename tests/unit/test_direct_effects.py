@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
+from lcd_core.condition_means import count_means
 from lcd_core.dense_rows import centred_ridge, reversible_effects, target_aware_rows
 from lcd_core.direct_effects import ESTIMATORS, direct_effects
 from lcd_core.errors import InputError
@@ -325,3 +326,13 @@ class TestEvidence:
         z = response_z(Evidence(changes, [(0,), (0,), (0, 1)], errors=np.full((2, 3), 2.0)))
         np.testing.assert_allclose(z[:, 0], [(1 + 2) / 2**0.5, (1.5 + 0) / 2**0.5])
         assert (z[:, 1] == 0).all()
+
+
+def test_few_perturbations_give_finite_effects() -> None:
+    """Where the power method ends too early, rows are solved again with a step that is safe."""
+    counts = np.random.default_rng(0).poisson(4.0, (32, 4)).astype(float)
+    conditions = {"control": [*range(8), *range(24, 32)], "B": range(8, 16), "A": range(16, 24)}
+    means = count_means({name: counts[list(rows)] for name, rows in conditions.items()})
+    found = adaptive_rows(means.evidence({"A": (2,), "B": (1,)}), draws=30, seed=1)
+    assert np.isfinite(found.effects).all()
+    assert np.isfinite(found.ranking).all()
