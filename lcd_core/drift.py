@@ -1,6 +1,7 @@
 """The drift network: one vector field for all conditions and noise levels (Eqs. 12, 14)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,37 @@ def sinusoidal_positions(count: int, dimensions: int) -> Tensor:
     frequency = torch.exp(-math.log(10_000.0) * torch.arange(half) / max(1, half - 1))
     angle = torch.arange(count)[:, None] * frequency[None, :]
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class _Tanh(torch.autograd.Function):
+    """``tanh(x) = 2 sigmoid(2 x) - 1``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.mul(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (value,) = ctx.saved_tensors
+        own: Tensor = torch.ops.aten.tanh_backward(grad, value)
+        return own
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Hyperbolic tangent, of single precision on a CPU in half the time of torch's.
+
+    By the logistic function, with an error of at most 1e-7; torch's own in all other cases.
+    """
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        value: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
+        return value
+    return torch.tanh(x)
 
 
 class Drift(nn.Module):
@@ -79,14 +111,17 @@ class Drift(nn.Module):
             self.embedding.copy_(0.01 * torch.randn(self.embedding.shape, generator=generator))
 
     def condition_features(self, membership: Tensor) -> tuple[Tensor, Tensor]:
-        """What conditions (q, targets) add to the hidden layers: two tensors (q, hidden)."""
+        """What conditions (q, targets) add to the hidden layers: two tensors (q, hidden).
+
+        The layers' biases are in them: added to a condition, not to each of its states.
+        """
         embedding = membership.to(self.embedding) @ self.embedding
         first, second = self.embed_first(embedding), self.embed_second(embedding)
         if self.settings.embedding_layers == "first":
-            return first, torch.zeros_like(second)
+            second = torch.zeros_like(second)
         if self.settings.embedding_layers == "second":
-            return torch.zeros_like(first), second
-        return first, second
+            first = torch.zeros_like(first)
+        return first + self.input.bias, second + self.middle.bias
 
     def level_features(self) -> Tensor:
         """What each noise level adds to the first hidden layer, shape (levels, hidden)."""
@@ -98,8 +133,8 @@ class Drift(nn.Module):
     ) -> Tensor:
         """``alpha * f`` for states (n, d); features (n or 1, hidden), alpha (n or 1, 1)."""
         shrunk = x / torch.sqrt(1.0 + alpha**2)
-        z = torch.tanh(self.input(shrunk) + level_features + first)
-        z = torch.tanh(self.middle(z) + second)
+        z = tanh(torch.addmm(first + level_features, shrunk, self.input.weight.T))
+        z = tanh(torch.addmm(second, z, self.middle.weight.T))
         h: Tensor = self.output(z)
         return h if self.settings.parameterization == "plain" else (shrunk - x) / alpha - h
 

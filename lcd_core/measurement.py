@@ -20,6 +20,10 @@ from lcd_core.errors import InputError
 # softplus itself loses digits and, further down, underflows.
 FAR_BELOW = -18.0
 
+# Below this state softplus(x) is exp(x), and log softplus(x) is x, to double precision; it is
+# still far from where exp(x) underflows in single precision.
+UNDERFLOW = -80.0
+
 
 def rate_scale(control_counts: NDArray[np.integer[Any]] | NDArray[np.floating[Any]]) -> Tensor:
     """Rate scale ``eta_g = max(1, mean_g + var_g / mean_g - 1)`` from control cells.
@@ -136,24 +140,23 @@ class _LogLikelihood(torch.autograd.Function):
         ctx: Any, x: Tensor, logit_pi: Tensor, eta: Tensor, features: Tensor, constant: Tensor
     ) -> Tensor:
         d = x.shape[-1]
-        decay = torch.exp(-x.abs())  # (..., M, d)
-        softplus = x.clamp(min=0).add_(torch.log1p(decay))
+        near = x.clamp(min=UNDERFLOW)
+        softplus = torch.exp(near.abs().neg_()).log1p_().add_(near.clamp(min=0))  # (..., M, d)
         mu = eta * softplus
         z = logit_pi + mu
-        tail = torch.log1p(torch.exp(-z.abs()))
+        tail = torch.exp(z.abs().neg_()).log1p_()
         state_features = torch.empty(*x.shape[:-1], 2 * d, dtype=x.dtype, device=x.device)
         torch.add(z.clamp(min=0), tail, out=state_features[..., :d]).neg_()
-        far = x < FAR_BELOW
-        state_features[..., d:] = torch.where(far, x - 0.5 * decay, torch.log(softplus))
-        log_zero = torch.maximum(logit_pi, -mu).add_(tail)  # log p(y = 0) up to -softplus(l)
+        torch.log(softplus, out=state_features[..., d:]).add_(x - near)
+        rate_slope = torch.sigmoid(near)
+        slope = torch.div(rate_slope, softplus, out=softplus)  # d log softplus / dx
+        sigmoid_minus_z = torch.sigmoid(z.neg_())
+        log_zero = torch.maximum(logit_pi, mu.neg_()).add_(tail)  # log p(y = 0), + softplus(l)
         row = log_zero.sum(dim=-1) - torch.nn.functional.softplus(logit_pi).sum()
         logp = torch.matmul(features, state_features.mT)  # (..., B, M)
         logp += row.unsqueeze(-2)
         logp += constant.unsqueeze(-1)
-
-        sigmoid_x = torch.where(x >= 0, 1.0, decay).div_(1.0 + decay)
-        slope = torch.where(far, 1.0, sigmoid_x / softplus)  # d log softplus / dx
-        ctx.save_for_backward(sigmoid_x * eta, slope, torch.sigmoid(-z), logit_pi, features)
+        ctx.save_for_backward(rate_slope.mul_(eta), slope, sigmoid_minus_z, logit_pi, features)
         return logp
 
     @staticmethod

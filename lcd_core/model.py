@@ -93,9 +93,9 @@ class LCD:
         sampler: SamplerSettings = PRESETS["default"],
     ) -> Tensor:
         """Draw ``n`` standardised states under a set of targets, shape (n, d)."""
-        membership = multi_hot([list(perturbation)], self.targets).expand(n, -1)
+        membership = multi_hot([list(perturbation)], self.targets)
         generator = stream(seed, "sampler", device=self.drift.embedding.device)
-        return sample_states(self.drift, membership, sampler, generator)
+        return sample_states(self.drift, membership, sampler, generator, number=n)
 
     def sample(
         self,

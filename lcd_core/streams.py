@@ -1,12 +1,18 @@
-"""Named streams of random numbers: no two of a job overlap, and equal names give equal streams."""
+"""Named streams of random numbers: no two of a job overlap, and equal names give equal streams.
+
+torch takes seconds to import, and is imported where one of its streams is asked for.
+"""
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
-def stream(seed: int, *labels: object, device: str | torch.device = "cpu") -> torch.Generator:
+def stream(seed: int, *labels: object, device: "str | torch.device" = "cpu") -> "torch.Generator":
     """Random stream of a seed and a name, on a device.
 
     Parameters
@@ -18,6 +24,8 @@ def stream(seed: int, *labels: object, device: str | torch.device = "cpu") -> to
     device
         Where the numbers are drawn.
     """
+    import torch
+
     return torch.Generator(device).manual_seed(_hash(seed, labels))
 
 

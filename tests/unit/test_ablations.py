@@ -10,9 +10,9 @@ from lcd_core.conditions import multi_hot
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
 from lcd_core.fit import LCDSettings, fit, fit_to_expression
-from lcd_core.measurement import rate_scale
+from lcd_core.measurement import log_evidence, rate_scale
 from lcd_core.model import LCD
-from lcd_core.prior import PriorTraining, log_evidence, scale_of, tempered_evidence
+from lcd_core.prior import PriorTraining, scale_of, tempered_evidence
 from lcd_core.sampling import sample_states
 from lcd_core.settings import DriftSettings, PriorSettings, SamplerSettings, StateSettings
 from lcd_core.streams import stream

@@ -7,7 +7,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from evaluation.comparison import Panel, Profile
 from evaluation.metrics import score, score_panel
@@ -301,7 +301,7 @@ def principal_components(trained: ad.AnnData, number: int, seed: int) -> NDArray
 def de_score(tests: pd.DataFrame) -> NDArray[np.float64]:
     """z values of two-sided P values, without a sign; at most that of the smallest double."""
     p = tests["p_value"].fillna(1.0).to_numpy(float)
-    return np.asarray(norm.isf(np.maximum(p, np.finfo(float).tiny) / 2))
+    return np.asarray(-ndtri(np.maximum(p, np.finfo(float).tiny) / 2))
 
 
 def additive_mean(means: pd.DataFrame, name: str) -> NDArray[np.float64] | None:

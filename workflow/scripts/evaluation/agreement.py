@@ -1,14 +1,15 @@
-"""Agreement of scores, calls and partitions with the truth, by scikit-learn and SciPy.
+"""Agreement of scores, calls and partitions with the truth.
 
-What these libraries warn about or refuse, such as a class that is empty, is NaN here. scikit-learn
-takes most of a second to import and is imported where it is used.
+Where a value is not defined, such as with an empty class, it is NaN. Every job of the evaluation
+computes areas and correlations, few the rest: those are written out in NumPy, since scikit-learn
+and ``scipy.stats`` take longer to import than most jobs to compute, and tested against these; the
+rest is scikit-learn's, imported where it is used.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import pearsonr
 
 from lcd_core.errors import InputError
 
@@ -23,18 +24,27 @@ def auroc(truth: NDArray[np.bool_], score: Vector) -> float:
     """
     if truth.all() or not truth.any():
         return float("nan")
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, score))
+    all_, positives = _by_score(truth, score)
+    negatives = all_ - positives
+    below = np.cumsum(negatives) - negatives / 2
+    return float(positives @ below / (positives.sum() * negatives.sum()))
 
 
 def average_precision(truth: NDArray[np.bool_], score: Vector) -> float:
     """Sum over distinct thresholds of precision times gain in recall; NaN without a positive."""
     if not truth.any():
         return float("nan")
-    from sklearn.metrics import average_precision_score
+    all_, positives = (own[::-1] for own in _by_score(truth, score))
+    precision = np.cumsum(positives) / np.cumsum(all_)
+    return float(precision @ positives / positives.sum())
 
-    return float(average_precision_score(truth, score))
+
+def _by_score(truth: NDArray[np.bool_], score: Vector) -> tuple[Vector, Vector]:
+    """Numbers of all and of positives with each distinct score, in ascending order."""
+    if not np.isfinite(score).all():
+        raise InputError("scores must be finite", found=score[~np.isfinite(score)])
+    _, place, all_ = np.unique(score, return_inverse=True, return_counts=True)
+    return all_.astype(np.float64), np.bincount(place, weights=truth, minlength=len(all_))
 
 
 def macro_f1(true: Labels, predicted: Labels, labels: Sequence[int]) -> float:
@@ -51,7 +61,11 @@ def pearson(x: Vector, y: Vector, *, rounding: float = 0.0) -> float:
     """
     if len(x) < 2 or min(np.ptp(x), np.ptp(y)) <= rounding:
         return float("nan")
-    return float(pearsonr(x, y).statistic)
+    a, b = x - np.mean(x), y - np.mean(y)
+    # scaled first, so that no square leaves the range of a double
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    value = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.clip(value, -1.0, 1.0))
 
 
 def adjusted_rand_index(first: ArrayLike, second: ArrayLike) -> float:

@@ -69,6 +69,21 @@ def signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def set_threads(number: int) -> None:
+    """Fix the threads of torch, also of a torch that is imported later, which many jobs never do.
+
+    Importing it here would cost these jobs more than all that they compute.
+    """
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(number)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(number)
+        # Weight decay drives dead weights below 1e-38, where a CPU is seven times slower; threads
+        # started later inherit this.
+        torch.set_flush_denormal(True)
+
+
 def run_job(main: Callable[..., None], snakemake: Any) -> None:
     """Call ``main`` with the rule's named inputs, outputs and params as keyword arguments.
 
@@ -85,12 +100,7 @@ def run_job(main: Callable[..., None], snakemake: Any) -> None:
         arguments.pop(name, None)
     gpu = own_gpu(arguments.get("device", "cpu"))
     if "threads" in arguments:
-        import torch
-
-        torch.set_num_threads(int(arguments.pop("threads")))
-        # Weight decay drives dead weights below 1e-38, where a CPU is seven times slower; threads
-        # started later inherit this.
-        torch.set_flush_denormal(True)
+        set_threads(int(arguments.pop("threads")))
     own = [*snakemake.output, *(arguments[name] for name in ("checkpoint",) if name in arguments)]
     watch = end_with(ancestors_up_to_snakemake(), STOPPED)
     code = FAILED
