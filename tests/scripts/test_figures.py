@@ -217,6 +217,15 @@ def test_distances_show_each_method_with_its_median(run):
         assert f"{median:.2g}".replace("-", "−") in shown or f"{median:.2g}" in shown
 
 
+def test_distances_say_how_many_perturbations_and_cells_were_compared(run):
+    results, _, paths = run
+    table = read_tsv(results / "benchmark" / "metrics.tsv", dtype={"fold": str})
+    n = len(table.groupby(["fold", "perturbation"]))
+    expected = f"{n} held-out perturbations; 50 predicted and 50 observed cells each (medians)"
+    assert expected in texts(paths["distances"])
+    assert expected in texts(paths["means"])
+
+
 def test_pairs_state_the_wins_of_the_table(run):
     results, _, paths = run
     rates = read_tsv(results / "benchmark" / "win_rates.tsv")
@@ -296,7 +305,8 @@ def test_expression_shows_the_chosen_perturbation_targets_first(run):
     tests = read_tsv(results / "folds" / fold / "test_differential_expression.tsv")
     own = tests[tests["perturbation"] == name].sort_values("rank")["gene"].tolist()
     assert [text for text in shown if text in own] == own[:4]
-    assert {"Control cells", "SALT", "LCD", "Observed"} <= set(shown)
+    numbers = {"Control cells": 30, "SALT": 20, "LCD": 20, "Observed": 30}
+    assert {f"{label} (n = {n})" for label, n in numbers.items()} <= set(shown)
 
 
 def test_targets_that_are_modelled_stand_apart():

@@ -205,7 +205,11 @@ def draw_expression(
     figure.supylabel(f"Expression [{EXPRESSION}]", fontsize=8)
     figure.suptitle(f"{perturbation} (fold {fold})", fontsize=8.5)
     handles = [
-        Patch(facecolor=colour, edgecolor=INK, label=looks.flat_label(name))
+        Patch(
+            facecolor=colour,
+            edgecolor=INK,
+            label=f"{looks.flat_label(name)} (n = {len(cells[name]):,})",
+        )
         for name, colour in colours.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -95,7 +95,16 @@ def draw_distances(metrics: pd.DataFrame, looks: Looks, top_genes: int) -> Figur
     draw_methods(axes, columns, looks)
     scale_distances(axes, columns, looks)
     axes.set_ylabel(f"MMD, {top(top_genes)}")
+    figure.supxlabel(compared(metrics), fontsize=7, color=MUTED)
     return figure
+
+
+def compared(metrics: pd.DataFrame) -> str:
+    """Say how many perturbations and cells stand behind the dots."""
+    n = len(metrics[["fold", "perturbation"]].drop_duplicates())
+    what = "1 held-out perturbation" if n == 1 else f"{n:,} held-out perturbations"
+    predicted, observed = (metrics[side].median() for side in ("n_predicted", "n_observed"))
+    return f"{what}; {predicted:,.0f} predicted and {observed:,.0f} observed cells each (medians)"
 
 
 def draw_means(metrics: pd.DataFrame, looks: Looks, top_genes: int) -> Figure:
@@ -116,6 +125,7 @@ def draw_means(metrics: pd.DataFrame, looks: Looks, top_genes: int) -> Figure:
         axes.set_ylabel(panels[name])
         if name == "rmse_top_de":
             axes.set_ylim(bottom=0)
+    figure.supxlabel(compared(metrics), fontsize=7, color=MUTED)
     return figure
 
 
