@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lcd_core.errors import InputError
-from pipeline.config.predictions import combination
+from pipeline.combinations import combination
 from pipeline.labels import suggestion
 from pipeline.screen import CONTROL, SEPARATOR, targets_of
 from pipeline.tables import read_text, read_user_table

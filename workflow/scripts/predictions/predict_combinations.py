@@ -16,7 +16,7 @@ from lcd_core.coupled_sampling import coupled_states, expected_expression, expec
 from lcd_core.model import LCD
 from lcd_core.settings import PRESETS
 from lcd_core.streams import stream
-from pipeline.config.predictions import FLOW
+from pipeline.combinations import FLOW
 from pipeline.devices import choose_device
 from pipeline.profiles import LAYERS, MEAN
 from pipeline.screen import lognorm, targets_of, write_h5ad

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lcd_core.model import LCD
 from lcd_core.settings import PRESETS
-from pipeline.config.predictions import FLOW, combination
+from pipeline.combinations import FLOW, combination
 from pipeline.devices import choose_device
 from pipeline.predictions import Values, prediction_writer
 from pipeline.screen import SEPARATOR
