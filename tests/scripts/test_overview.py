@@ -243,7 +243,6 @@ def pages(tables, folder, names, sections, **asked):
         overview_page=str(folder / "overview.html"),
         front_page=str(folder / "front_page.html"),
         run="mine",
-        results="results/mine",
         benchmarks=str(folder / "times"),
         settings="run: mine\nscreen: {path: <a&b>}\n",
         seed=7,

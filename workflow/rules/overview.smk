@@ -72,7 +72,6 @@ rule write_overview:
         "../../envs/figures.yaml"
     params:
         run=CFG.run,
-        results=RESULTS,
         benchmarks=f"logs/{CFG.run}/benchmarks",
         settings=settings_as_given(),
         seed=CFG.seed,

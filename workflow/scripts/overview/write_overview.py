@@ -94,7 +94,6 @@ def main(
     overview_page: str,
     front_page: str,
     run: str,
-    results: str,
     benchmarks: str,
     settings: str,
     seed: int,
@@ -114,9 +113,7 @@ def main(
     front_page
         HTML to write that the report shows first, a part of a page.
     run
-        Name of the run.
-    results
-        Its folder.
+        Name of the run, whose results are in ``results/<run>``.
     benchmarks
         Folder with Snakemake's tables of times, where there are any.
     settings
@@ -130,7 +127,7 @@ def main(
     """
     lines = read_tsv(overview, dtype=str).fillna("")
     with atomic(front_page) as temporary:
-        content = front(lines, run, results, sections)
+        content = front(lines, run, f"results/{run}", sections)
         temporary.write_text(content, encoding="utf-8", newline="\n")
     parts = [of_part(lines, part) for part in PARTS if part != DOUBT]
     doubts = lines[lines["part"] == DOUBT]
