@@ -7,6 +7,7 @@ nothing disturbed.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -85,6 +86,7 @@ def running(project: Project, *targets: str) -> Iterator[tuple[subprocess.Popen[
             env=environment,
             stdout=file,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a process group, as a terminal gives it
         )
     try:
         yield run, log
@@ -167,6 +169,21 @@ def test_a_preempted_fit_goes_on_without_snakemake_noticing(
         subprocess.run(["scontrol", "requeue", fits(cluster, "RUNNING")[0]["id"]], check=True)
         output = finished(run, log)
     assert "Error" not in output
+    assert went_on_from(project) > 0
+    assert same(project, undisturbed)
+
+
+def test_ctrl_c_cancels_the_jobs_and_the_same_command_goes_on(
+    project: Project, undisturbed: Project, cluster: Cluster
+) -> None:
+    with running(project, FIT.format(1)) as (run, log):
+        wait_for(under_way(project, cluster), run, log)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(PATIENCE) != 0, log.read_text()
+    cluster.wait_for({"idle": 3})
+    assert not (project.folder / FIT.format(1)).exists()
+    with running(project, FIT.format(1)) as (run, log):
+        finished(run, log)
     assert went_on_from(project) > 0
     assert same(project, undisturbed)
 

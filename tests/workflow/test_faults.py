@@ -3,7 +3,9 @@
 Faults of a cluster are in ``tests/slurm/test_faults.py``, orphaned fits in ``test_orphans.py``.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -56,6 +58,19 @@ def test_a_fit_that_is_asked_to_end_saves_and_the_same_command_goes_on(
         job.terminate()
         assert snakemake.wait(60) != 0
     assert "asked to end" in (unfitted.folder / FIT_LOG).read_text()
+    assert not (unfitted.folder / PRIOR).exists()
+    unfitted.run(PRIOR, "--cores", "1")
+    assert "goes on" in (unfitted.folder / FIT_LOG).read_text()
+    assert result(unfitted.folder) == result(finished.folder)
+
+
+def test_after_ctrl_c_the_same_command_goes_on(finished: Project, unfitted: Project) -> None:
+    """A terminal sends SIGINT to Snakemake and its jobs alike."""
+    with fitting(unfitted) as (snakemake, job):
+        os.killpg(snakemake.pid, signal.SIGINT)
+        assert snakemake.wait(60) != 0
+        wait_for(lambda: gone(job), seconds=30)
+    assert not os.listdir(unfitted.folder / ".snakemake/locks")
     assert not (unfitted.folder / PRIOR).exists()
     unfitted.run(PRIOR, "--cores", "1")
     assert "goes on" in (unfitted.folder / FIT_LOG).read_text()

@@ -47,6 +47,7 @@ def fitting(
             env=environment,
             stdout=file,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a process group, as a terminal gives it
         )
     job = None
     try:
