@@ -31,6 +31,7 @@ include: "workflow/rules/effects_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
 include: "workflow/rules/cluster.smk"
+include: "workflow/rules/estimate.smk"
 
 
 onstart:
