@@ -184,8 +184,14 @@ def meaning(column: str, number: Counter[str], genes: set[str]) -> Labels:
 
 
 def control_word(name: str) -> str:
-    """The word for a control that a name consists of, numbers aside; else an empty text."""
-    word = letters(name)
+    """The word for a control that a name consists of; else an empty text.
+
+    Numbers, single letters and words for guides after it only tell controls apart.
+    """
+    pieces = re.findall(r"[^\W\d_]+", folded(name))
+    while len(pieces) > 1 and (len(pieces[-1]) == 1 or pieces[-1] in ("guide", "sgrna", "grna")):
+        pieces.pop()
+    word = "".join(pieces)
     return word if word in CONTROL_WORDS else ""
 
 
