@@ -301,7 +301,7 @@ def stage_of(job: Job) -> str:
         return known[rule]
     if rule in SCREEN:
         return "screen and folds"
-    if "linear" in rule:
+    if "linear" in rule and not methods:
         return "linear systems"
     if rule.startswith(("draw_", "write_", "aggregate_")):
         return "figures and tables"
