@@ -62,6 +62,9 @@ def made(path: str, **given: Any) -> dict[str, Any]:
         (["safe-targeting", "HLA-A", "HLA-B"], ["safe-targeting"], ["+"], [], []),
         (["non-targeting_1", "non-targeting_2", "A"], ["non-targeting_1", "non-targeting_2"],
          ["+"], [], []),
+        (["NonTargeting_A", "NonTargeting_B", "A|NonTargeting_A", "A|B"],
+         ["NonTargeting_A", "NonTargeting_B"], ["|"], [], []),
+        (["ctrl guide 3", "a control of B", "A"], ["ctrl guide 3"], ["+"], [], []),
         (["A", "B"], [], ["+"], [], []),
     ],
 )  # fmt: skip

@@ -158,8 +158,10 @@ def meaning(column: str, number: Counter[str], genes: set[str]) -> Labels:
 
     groups: dict[str, list[str]] = {}
     for label in sorted(labels, key=lambda own: (-number[own], own)):
-        words = {control_word(part) for part in parts(label)}
-        if control_word(label):
+        own = parts(label)
+        words = {control_word(part) for part in own}
+        joined = len(own) > 1 and all(part in genes or control_word(part) for part in own)
+        if control_word(label) and not joined:  # NT_1, but not the NT_A of a gene A
             words = {control_word(label)}
         if all(words) and label not in genes:
             groups.setdefault(min(words), []).append(label)
@@ -184,8 +186,14 @@ def meaning(column: str, number: Counter[str], genes: set[str]) -> Labels:
 
 
 def control_word(name: str) -> str:
-    """The word for a control that a name consists of, numbers aside; else an empty text."""
-    word = letters(name)
+    """The word for a control that a name consists of; else an empty text.
+
+    Numbers, single letters and words for guides after it only tell controls apart.
+    """
+    pieces = [folded(piece) for piece in re.findall(r"[^\W\d_]+", name)]
+    while len(pieces) > 1 and (len(pieces[-1]) == 1 or pieces[-1] in ("guide", "sgrna", "grna")):
+        pieces.pop()
+    word = "".join(pieces)
     return word if word in CONTROL_WORDS else ""
 
 
@@ -200,7 +208,11 @@ def guess_separators(labels: Sequence[str], genes: set[str]) -> list[str]:
     best, most = None, 0
     for separator in SEPARATORS:
         enough = any if separator == "+" else all
-        joined = [label for label in labels if separator in label and label not in genes]
+        joined = [
+            label
+            for label in labels
+            if separator in label and label not in genes and not control_word(label)
+        ]
         split = [targets_in(label, [separator]) for label in joined]
         good = sum(
             len(set(own)) == len(own)
