@@ -37,8 +37,10 @@ DISTANCES = {"mmd_top_de": "MMD, top DE genes", "mmd_all": "MMD, all genes"}
 DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
 NAMED = {"prior": "center", "lcd": "left"}
 """Columns whose worst condition is named, and the part of the name that stands at its dot."""
-LONGEST_NAME = 0.045
+NAME_LETTER = 0.045
 """Width of a letter of such a name in inches."""
+LEAST_ROOM = 0.9
+"""Inches of a fold below which nothing is named in it."""
 LINEAR_STATES = 15
 """Standardised states beyond which their axis becomes logarithmic."""
 
@@ -152,7 +154,7 @@ def name_worst(
     if known.empty:
         return
     worst = known.loc[known["value"].idxmax()]
-    if LONGEST_NAME * len(worst["perturbation"]) > 0.45 * room:
+    if room < LEAST_ROOM or NAME_LETTER * len(worst["perturbation"]) > 0.45 * room:
         return
     above = side == "center"
     axes.annotate(
