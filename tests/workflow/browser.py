@@ -12,6 +12,8 @@ WALK = """
 // Shows every result of a Snakemake report one after the other, and writes what it finds.
 addEventListener("load", async () => {
   const wait = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+  while (!app) await wait(50);  // React makes it after the page has loaded
+  await wait(500);
   const seen = { front: document.querySelector(".prose")?.innerText ?? "", results: {} };
   seen.categories = Object.keys(categories);
   for (const [path, result] of Object.entries(results)) {
@@ -86,11 +88,11 @@ def picture_of_result(report: Path, result: str | None, path: Path, **options: o
     show = ""
     if result is not None:
         show = (
-            '<script>addEventListener("load", () => {'
+            "<script>const waiting = setInterval(() => { if (!app) return; clearInterval(waiting);"
             f"const path = {json.dumps(result)}, result = results[path];"
             'app.setView({ content: result.mime_type.startsWith("image") ? "img" : "html",'
             'contentPath: result.data_uri, navbarMode: "resultinfo", resultPath: path });'
-            "});</script>"
+            "}, 500);</script>"
         )
     copy = path.with_suffix(".html")
     copy.write_text(with_script(report, show), encoding="utf-8")
