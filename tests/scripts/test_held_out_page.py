@@ -1,6 +1,9 @@
 """The page with every held-out perturbation, by choice."""
 
+import gzip
+import json
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -59,7 +62,9 @@ def write_page(results, folds, page, **changes):
 
 def articles(text):
     """Parts of the page, by the name of the perturbation."""
-    return dict(re.findall(r'<article data-name="([^"]+)">(.*?)</article>', text, flags=re.S))
+    packed = re.search(r'id="parts">([^<]+)</script>', text)[1]
+    parts = json.loads(gzip.decompress(b64decode(packed)))
+    return {re.match("<h2>(.*?)</h2>", part)[1]: part for part in parts}
 
 
 def cells(part, heading):
@@ -147,6 +152,20 @@ def test_of_many_perturbations_some_are_shown_evenly_by_distance(monkeypatch, tm
     assert len(write_held_out_html.evenly(wide.drop(columns="lcd"), "lcd")) == 3
 
 
+def test_fewer_are_shown_where_they_would_not_fit_on_a_page(monkeypatch):
+    rng = np.random.default_rng(1)
+    articles = [(f"p{i}", rng.bytes(300).hex()) for i in range(8)]  # 300 bytes, 400 letters packed
+    rows = [{"lcd": float(value)} for value in rng.permutation(8)]
+    assert len(write_held_out_html.that_fit(articles, rows, "lcd")) == 8
+    monkeypatch.setattr(write_held_out_html, "LARGEST", 1800)
+    kept = write_held_out_html.that_fit(articles, rows, "lcd")
+    assert 3 <= len(kept) <= 4
+    values = [rows[i]["lcd"] for i in kept]
+    assert values[0] == 0
+    assert values[-1] == 7
+    assert len(write_held_out_html.that_fit(articles, [{} for _ in rows], "lcd")) == len(kept)
+
+
 class Balance(HTMLParser):
     """Counts what is opened and closed."""
 
@@ -165,5 +184,7 @@ class Balance(HTMLParser):
 
 def test_every_element_of_the_page_is_closed(page):
     parser = Balance()
-    parser.feed(page[1])
-    assert parser.open == []
+    for text in (page[1], *articles(page[1]).values()):
+        parser.feed(text)
+        assert parser.open == []
+    assert len(page[1]) < 2**20  # of 6; as addresses of data, Chromium shows 1.5 MiB at most

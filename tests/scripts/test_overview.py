@@ -184,11 +184,13 @@ def test_the_benchmark_leaves_out_metrics_that_cannot_tell(tables, tmp_path):
     assert "9 held-out pairs" in interactions
     assert "synergy 4, additivity 5" in interactions
     assert "for 1 of 2 types: synergy" in interactions
+    (few,) = said(lines, "doubt", "Interactions")
+    assert few.endswith("[synergy (4)]")
 
 
 def test_badly_fit_conditions_are_named(tables, tmp_path):
     lines = summarised(tables, tmp_path, (*SCREEN, *BENCHMARK))
-    assert "1 of 4 training conditions of 2 checked fits are reproduced" in " ".join(
+    assert "Reproduced: 1 of 4 training conditions of 2 checked fits" in " ".join(
         said(lines, "result", "Fits")
     )
     doubts = said(lines, "doubt", "Fits")

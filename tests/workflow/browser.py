@@ -12,6 +12,8 @@ WALK = """
 // Shows every result of a Snakemake report one after the other, and writes what it finds.
 addEventListener("load", async () => {
   const wait = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+  while (!app) await wait(50);  // React makes it after the page has loaded
+  await wait(500);
   const seen = { front: document.querySelector(".prose")?.innerText ?? "", results: {} };
   seen.categories = Object.keys(categories);
   for (const [path, result] of Object.entries(results)) {
@@ -60,10 +62,16 @@ def run(page: Path, *options: str, size: tuple[int, int] = (1500, 1000)) -> tupl
     return done.stdout, [m for m in messages if re.search(r"Uncaught|Error|Refused|Failed", m)]
 
 
+def with_script(report: Path, script: str) -> str:
+    """Text of a report with a script at its end; scripts within it speak of bodies, too."""
+    before, _, after = report.read_text(encoding="utf-8").rpartition("</body>")
+    return f"{before}{script}</body>{after}"
+
+
 def walk(report: Path, folder: Path) -> tuple[dict, list[str]]:
     """Show every result of a report; return what was seen, and errors of the console."""
     copy = folder / "walked.html"
-    copy.write_text(report.read_text(encoding="utf-8").replace("</body>", f"{WALK}</body>"))
+    copy.write_text(with_script(report, WALK), encoding="utf-8")
     document, errors = run(copy)
     found = re.search(r'<script type="application/json" id="seen">(.*?)</script>', document, re.S)
     assert found, "the report did not come to its end"
@@ -80,14 +88,13 @@ def picture_of_result(report: Path, result: str | None, path: Path, **options: o
     show = ""
     if result is not None:
         show = (
-            '<script>addEventListener("load", () => {'
+            "<script>const waiting = setInterval(() => { if (!app) return; clearInterval(waiting);"
             f"const path = {json.dumps(result)}, result = results[path];"
             'app.setView({ content: result.mime_type.startsWith("image") ? "img" : "html",'
             'contentPath: result.data_uri, navbarMode: "resultinfo", resultPath: path });'
-            "});</script>"
+            "}, 500);</script>"
         )
     copy = path.with_suffix(".html")
-    text = report.read_text(encoding="utf-8")
-    copy.write_text(text.replace("</body>", f"{show}</body>"), encoding="utf-8")
+    copy.write_text(with_script(report, show), encoding="utf-8")
     picture(copy, path, **options)  # type: ignore[arg-type]
     copy.unlink()

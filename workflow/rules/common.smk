@@ -386,7 +386,7 @@ def last_program(method):
 
 
 def files_to_reproduce(names, fold):
-    """Method, argument and path of what methods read to draw cells of what they trained on.
+    """Method, module, argument and path of what methods read to draw what they trained on.
 
     Those are left out of which the prediction was made elsewhere, by a package in an environment
     of its own, or from the held-out cells.
@@ -412,13 +412,14 @@ def files_to_reproduce(names, fold):
             "settings": f"{RESULTS}/settings/{method.name}/{settings_name}/{program.script}.json",
         }
         wanted = [own for own in arguments if own in paths and own != "test_perturbations"]
-        files += [(name, own, paths[own]) for own in wanted]
+        imported = f"methods.{method.name}.{program.script}"
+        files += [(name, imported, own, paths[own]) for own in wanted]
     return files
 
 
 def code_of_fitted(files):
     """Hashes of the programs that reproduce them."""
-    methods = dict.fromkeys(Fit.parse(name).method for name, _, _ in files)
+    methods = dict.fromkeys(Fit.parse(name).method for name, *_ in files)
     scripts = [script_of(PLAN.methods[name], last_program(PLAN.methods[name])) for name in methods]
     return [source_hash(ROOT, script.relative_to(ROOT)) for script in scripts]
 

@@ -154,7 +154,7 @@ rule write_one_perturbation_html:  # on request
             "<results>/folds/{fold}/data/test_differential_expression.tsv", fold=FOLDS
         ),
         predictions=[prediction_of(fold, *Fit.parse(name)) for fold in FOLDS for name in PAGED],
-        fitted=[path for _, _, path in FITTED],
+        fitted=[path for *_, path in FITTED],
     output:
         one_page="<results>/benchmark/perturbations/{perturbation}.html",
     log:
@@ -168,13 +168,12 @@ rule write_one_perturbation_html:  # on request
         folds=FOLDS,
         shown_methods=PAGED,
         values=[given_values(name) for name in PAGED],
-        fitted_as=[[name, argument] for name, argument, _ in FITTED],
+        fitted_as=[list(about) for *about, _ in FITTED],
         code=code_of_fitted(FITTED),
         looks=LOOKS,
         alpha=CFG.effects.de_alpha,
         n_cells=CFG.prediction.cells,
         seed=seed("one_perturbation"),
-        device=CFG.device,
         source=source("benchmark/write_one_perturbation_html"),
     script:
         "../scripts/benchmark/write_one_perturbation_html.py"

@@ -35,10 +35,12 @@ from pipeline.tables import read_tsv
 SOURCES = ["control", "prior", "lcd", "halves"]
 DISTANCES = {"mmd_top_de": "MMD, top DE genes", "mmd_all": "MMD, all genes"}
 DENSITY = LinearSegmentedColormap.from_list("density", ["#A6C8E4", "#2F6DB2", "#0B2545"])
-NAMED = {"prior": "right", "lcd": "left"}
-"""Columns whose worst condition is named, and the side of the name that stands at its dot."""
-LONGEST_NAME = 0.045
+NAMED = {"prior": "center", "lcd": "left"}
+"""Columns whose worst condition is named, and the part of the name that stands at its dot."""
+NAME_LETTER = 0.045
 """Width of a letter of such a name in inches."""
+LEAST_ROOM = 0.9
+"""Inches of a fold below which nothing is named in it."""
 LINEAR_STATES = 15
 """Standardised states beyond which their axis becomes logarithmic."""
 
@@ -146,22 +148,22 @@ def name_worst(
 ) -> None:
     """Write its name at the worst condition of a column, where ``room`` inches have space for it.
 
-    Names are written away from the neighbouring column that has one too.
+    Names stand above the dot, or at the side where there is no column with names.
     """
     known = rows[np.isfinite(rows["value"])]
     if known.empty:
         return
     worst = known.loc[known["value"].idxmax()]
-    if LONGEST_NAME * len(worst["perturbation"]) > 0.45 * room:
+    if room < LEAST_ROOM or NAME_LETTER * len(worst["perturbation"]) > 0.45 * room:
         return
-    away = -3 if side == "right" else 3
+    above = side == "center"
     axes.annotate(
         worst["perturbation"],
         (centre + spread(len(known), width)[-1], worst["value"]),
-        (away, 0),
+        (0, 3) if above else (3, 0),
         textcoords="offset points",
         ha=side,
-        va="center",
+        va="bottom" if above else "center",
         fontsize=5.5,
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
         zorder=4,

@@ -1,14 +1,14 @@
 """Figures of the benchmark's metrics: distances, paired comparisons, means."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.figures import (
@@ -163,16 +163,16 @@ def draw_pairs(
     grid = figure.subplots(
         n_rows, min(len(others), PANELS_PER_ROW), squeeze=False, sharex=True, sharey=True
     )
-    threshold = linear_threshold({name: wide[name] for name in wide}, looks)
+    scale = scale_of_pairs(wide, looks)
     for axes, other in zip(grid.flat, others, strict=False):
-        draw_pair(axes, wide, reference, other, win_rates, looks, threshold)
+        draw_pair(axes, wide, reference, other, win_rates, looks, scale)
         axes.tick_params(labelbottom=True, labelleft=True)
     for axes in grid.flat[len(others) :]:
         axes.set_visible(False)
     distance = f"MMD, {top(top_genes)}"
     figure.supxlabel(f"{distance}, of the method above the panel", fontsize=8)
     figure.supylabel(f"{distance}, of {looks.flat_label(reference)}", fontsize=8)
-    figure.legend(handles=keys_of_pairs(looks, reference), loc="outside lower center", ncols=3)
+    figure.legend(handles=keys_of_pairs(looks, reference), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -187,6 +187,37 @@ def keys_of_pairs(looks: Looks, reference: str) -> list[Line2D]:
     ]
 
 
+class Scale(NamedTuple):
+    """Limits of the axes of all panels, their ticks, and Matplotlib's name and settings of them."""
+
+    low: float
+    high: float
+    ticks: list[float] | None
+    name: str
+    settings: dict[str, float]
+
+
+def scale_of_pairs(wide: pd.DataFrame, looks: Looks) -> Scale:
+    """Fit one scale to all distances: linear, or logarithmic where they span much more.
+
+    Where some are not positive, the axis is linear about zero, as that of the distances.
+    """
+    values = wide.to_numpy(float)
+    values = values[np.isfinite(values)]
+    threshold = linear_threshold({name: wide[name] for name in wide}, looks)
+    if threshold is None or len(values) == 0:
+        return Scale(*limits_of({"all": values}, margin=0.06), None, "linear", {})
+    smallest, largest = float(values.min()), float(values.max())
+    first = np.ceil(np.log10(max(smallest, 2 * threshold)))
+    powers = (10.0 ** np.arange(first, np.floor(np.log10(1.4 * largest)) + 1)).tolist()
+    if smallest > 0:
+        return Scale(smallest / 1.4, 1.4 * largest, powers, "log", {})
+    low = min(1.4 * smallest, -0.5 * threshold)
+    below = [-(10.0 ** np.floor(np.log10(-smallest)))] if smallest < -2 * threshold else []
+    settings = {"linthresh": threshold, "linscale": 0.5}
+    return Scale(low, 1.4 * largest, [*below, 0.0, *powers], "symlog", settings)
+
+
 def draw_pair(
     axes: Axes,
     wide: pd.DataFrame,
@@ -194,17 +225,12 @@ def draw_pair(
     other: str,
     win_rates: pd.DataFrame,
     looks: Looks,
-    threshold: float | None,
+    scale: Scale,
 ) -> None:
-    """Draw one panel: the other method on x, the one that is compared on y.
-
-    With a ``threshold`` both axes are logarithmic beyond it.
-    """
+    """Draw one panel: the other method on x, the one that is compared on y."""
     both = wide[[other, reference]].dropna().to_numpy(float)
     x, y = both[:, 0], both[:, 1]
-    low, high = limits_of({"all": wide.to_numpy(float)}, margin=0.06)
-    if threshold is not None:
-        low, high = min(low, -0.3 * threshold), 1.3 * high
+    low, high = scale.low, scale.high
     axes.fill_between([low, high], [low, high], low, color=BAND, linewidth=0, zorder=0)
     axes.plot([low, high], [low, high], color=MUTED, linewidth=0.7, zorder=1)
     colour = looks.look(reference).colour
@@ -212,8 +238,8 @@ def draw_pair(
         x,
         y,
         s=float(np.clip(400 / max(len(x), 1), 4, 16)),
-        facecolors=np.where(y < x, colour, "white"),
-        edgecolors=np.where(y < x, colour, MUTED),
+        facecolors=np.where(y < x, colour, "white").tolist(),
+        edgecolors=np.where(y < x, colour, MUTED).tolist(),
         alpha=0.85,
         linewidths=0.7,
         clip_on=False,
@@ -230,15 +256,15 @@ def draw_pair(
         share = f" ({100 * wins / n:.0f}%)" if n else ""
         title += f"\n{looks.flat_label(reference)} wins {wins} of {n}{share}"
     axes.set_title(title, fontsize=7.5)
-    if threshold is not None:
-        axes.set_xscale("symlog", linthresh=threshold, linscale=0.5)
-        axes.set_yscale("symlog", linthresh=threshold, linscale=0.5)
+    axes.set_xscale(scale.name, **scale.settings)
+    axes.set_yscale(scale.name, **scale.settings)
     axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
     for axis in (axes.xaxis, axes.yaxis):
-        if threshold is None:
+        if scale.ticks is None:
             axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         else:
-            axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
+            axis.set_major_locator(FixedLocator(scale.ticks))
+            axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(plain_numbers())
 
 

@@ -5,7 +5,7 @@ hundred perturbations take megabytes, and minutes, with a plotting library.
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -51,12 +51,12 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float =
 
 
 def ticks_of(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers between two ends."""
+    """Round numbers between two ends; that of zero has no sign."""
     size = (high - low) or 1.0
     step = 10.0 ** np.floor(np.log10(size / most))
     step = next(step * m for m in (1, 2, 5, 10) if size / (step * m) <= most)
     first = np.ceil(low / step - 1e-9)
-    return [float(step * k) for k in np.arange(first, np.floor(high / step + 1e-9) + 1)]
+    return [float(step * k) + 0.0 for k in np.arange(first, np.floor(high / step + 1e-9) + 1)]
 
 
 def colour_of(name: str, looks: Looks) -> str:
@@ -198,19 +198,9 @@ def panel(
         if dots:
             edge = MUTED if fill == "none" else INK
             parts.append(f'<path d="{dots}" fill="{fill}" stroke="{edge}" stroke-width=".5"/>')
-    largest = changes[[OBSERVED, method]].abs().max(axis=1).nlargest(NAMED).index
-    for gene in largest:
-        x, y = across(observed[gene]), down(predicted[gene])
-        at_right = x > left + PANEL * 0.7
-        anchor = 'text-anchor="end"' if at_right else ""
-        parts.append(
-            written(
-                x + (-4 if at_right else 4),
-                y + 3,
-                gene,
-                f'{anchor} font-size="9" font-style="italic"',
-            )
-        )
+    size = changes[[OBSERVED, method]].abs().max(axis=1)
+    places = {gene: (across(observed[gene]), down(predicted[gene])) for gene in changes.index}
+    parts += names_at(size.nlargest(NAMED).index.tolist(), places, left + 0.7 * PANEL)
     for tick in ticks_of(low, high, 5):
         parts.append(line(across(tick), top + PANEL, across(tick), top + PANEL + 4, INK, 0.8))
         below = top + PANEL + 14
@@ -225,6 +215,30 @@ def panel(
         'text-anchor="middle">Predicted change</text>'
     )
     return "".join(parts)
+
+
+def names_at(
+    genes: Sequence[str], places: Mapping[str, tuple[float, float]], right: float
+) -> list[str]:
+    """Write names beside their dots, to the left of those beyond ``right``.
+
+    Names that would run into one that is there already, of a larger change, are left out.
+    """
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    for gene in genes:
+        x, y = places[gene]
+        width = 5.2 * len(gene) + 4
+        start = x - 4 - width if x > right else x + 4
+        if any(start < e and s < start + width and abs(y - v) < 9 for s, e, v in taken):
+            continue
+        taken.append((start, start + width, y))
+        anchor = f'x="{x - 4:.1f}" text-anchor="end"' if x > right else f'x="{x + 4:.1f}"'
+        parts.append(
+            f'<text {anchor} y="{y + 3:.1f}" font-size="9" font-style="italic">'
+            f"{html.escape(gene)}</text>"
+        )
+    return parts
 
 
 def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

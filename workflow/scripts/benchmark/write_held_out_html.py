@@ -1,6 +1,7 @@
 """Every held-out perturbation, by choice, as one self-contained HTML page for the report."""
 
 import html
+import json
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -9,27 +10,42 @@ import pandas as pd
 
 from benchmark.one_perturbation import Perturbation, perturbations_of
 from benchmark.perturbation_page import STYLE, part_of
-from pipeline.html_tables import Column, count, number, page, section, table, text, write_page
+from pipeline.html_tables import (
+    Column,
+    count,
+    number,
+    packed,
+    page,
+    section,
+    table,
+    text,
+    write_page,
+)
 from pipeline.looks import Looks, looks_of
 from pipeline.tables import read_tsv
 
-MOST = 150
+MOST = 100
 """Perturbations on the page; of more, so many evenly spaced from the best to the worst."""
+
+LARGEST = 1_000_000
+"""Letters of all of them, compressed, that leave room for the rest of the page in 1.5 MiB, which
+is what Chromium shows within a report; with many genes fewer perturbations fit."""
 
 DISTANCE = "mmd_top_de"
 SCRIPT = """
-const parts = [...document.querySelectorAll("article")];
+const parts = JSON.parse(await unpacked(document.getElementById("parts").textContent));
+const article = document.querySelector("article");
 const choice = document.querySelector(".choice");
 const select = choice.querySelector("select");
 const show = index => {
   const chosen = (index + parts.length) % parts.length;
-  parts.forEach((part, place) => part.classList.toggle("hidden", place !== chosen));
+  article.innerHTML = parts[chosen];
   select.selectedIndex = chosen;
 };
 select.addEventListener("change", () => show(select.selectedIndex));
 choice.querySelector(".before").addEventListener("click", () => show(select.selectedIndex - 1));
 choice.querySelector(".after").addEventListener("click", () => show(select.selectedIndex + 1));
-const numbers = new Map(parts.map((part, place) => [part.dataset.name, place]));
+const numbers = new Map([...select.options].map((option, place) => [option.text, place]));
 document.querySelector("main").addEventListener("click", event => {
   const cell = event.target.closest("tbody td.text");
   if (cell && numbers.has(cell.textContent)) {
@@ -108,7 +124,7 @@ def main(
             label = one.name if len(folds) == 1 else f"{one.name} (fold {fold})"
             articles.append((label, part_of(one, shown, own, alpha)))
             rows.append(row_of(one, label, wide, alpha))
-    order = sorted(range(len(articles)), key=lambda i: articles[i][0])
+    order = sorted(that_fit(articles, rows, reference), key=lambda i: articles[i][0])
     articles = [articles[i] for i in order]
     table_rows = pd.DataFrame([rows[i] for i in order])
     first_shown = median_row(table_rows, reference)
@@ -137,6 +153,18 @@ def evenly(wide: pd.DataFrame, reference: str) -> list[tuple[str, str]]:
     order = wide[reference].sort_values(kind="stable").index if reference in wide else wide.index
     at = np.unique(np.linspace(0, len(order) - 1, MOST).round().astype(int))
     return [(str(fold), str(name)) for fold, name in order[at]]
+
+
+def that_fit(
+    articles: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, object]], reference: str
+) -> list[int]:
+    """Numbers of the parts to keep so that they fit on the page: evenly, from best to worst."""
+    size = len(packed("".join(content for _, content in articles)))
+    kept = max(1, len(articles) * LARGEST // max(size, LARGEST))
+    by_distance = pd.Series([row.get(reference, np.nan) for row in rows], dtype=float)
+    order = by_distance.sort_values(kind="stable").index
+    return [int(order[i]) for i in np.unique(np.linspace(0, len(order) - 1, kept).round())
+            .astype(int)]  # fmt: skip
 
 
 def row_of(one: Perturbation, label: str, wide: pd.DataFrame, alpha: float) -> dict[str, object]:
@@ -185,18 +213,16 @@ def whole_page(
         f"<label>Perturbation <select>{options}</select></label> "
         '<button class="before">Previous</button> <button class="after">Next</button></div>'
     )
-    each = [
-        f'<article data-name="{html.escape(label, quote=True)}"><h2>{html.escape(label)}</h2>\n'
-        f"{content}</article>"
-        for label, content in articles
-    ]
+    each = [f"<h2>{html.escape(label)}</h2>\n{content}" for label, content in articles]
+    parts = f'<script type="text/plain" id="parts">{packed(json.dumps(each))}</script>'
+    noscript = "<noscript>Without scripts, the table above is all there is.</noscript>"
     names = ", ".join(looks.flat_label(name) for name in looks.in_order(methods))
     return page(
         "Held-out perturbations",
         f"Observed cells beside control cells and predictions ({names}). Choose a perturbation by "
         "its name in the table, which can be sorted and searched, or in the list below it.",
         [section("Distances", note + "; squared MMD on the top DE genes", table(columns, rows))],
-        below=[chooser, *each],
+        below=[chooser, f"<article>{noscript}</article>", parts],
         style=STYLE,
         script=SCRIPT,
     )

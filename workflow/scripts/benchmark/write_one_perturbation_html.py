@@ -2,6 +2,7 @@
 
 import html
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,6 @@ from lcd_core.errors import InputError
 from pipeline.file_names import file_name
 from pipeline.html_tables import page, write_page
 from pipeline.looks import looks_of
-from pipeline.methods import arguments_of, registry, script_of
 from pipeline.tables import read_tsv
 
 
@@ -41,7 +41,6 @@ def main(
     alpha: float,
     n_cells: int,
     seed: int,
-    device: str,
 ) -> None:
     """Write the page.
 
@@ -69,15 +68,16 @@ def main(
         Names of the folds; methods on the page, and what their predictions hold, None where the
         files say it.
     fitted_as
-        Method, as in ``shown_methods``, and argument of its last program of each of ``fitted``.
+        For each of ``fitted`` the method, as in ``shown_methods``, the module of its last program,
+        and the argument of that program that it is.
     code
         Hashes of these programs, so that editing them makes the page anew.
     looks
         Label, colour and kind of every method, in the order of display.
     alpha
         False discovery rate below which a gene is differentially expressed.
-    n_cells, seed, device
-        Cells that methods reproduce, the seed of that, and where.
+    n_cells, seed
+        Cells that methods reproduce, on a CPU, and the seed of that.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def main(
         )
         with TemporaryDirectory() as folder:
             made = reproduced(
-                name, fitted, fitted_as, Path(folder), n_cells=n_cells, seed=seed, device=device
+                name, fitted, fitted_as, Path(folder), n_cells=n_cells, seed=seed, device="cpu"
             )
             for one in perturbations_of(
                 folds[0], [name], train[0], train[0], training_tests[0], made,
@@ -152,19 +152,17 @@ def reproduced(
     """Predictions of one perturbation by the last programs of the methods, by method."""
     names = folder / "names.txt"
     names.write_text(f"{perturbation}\n", encoding="utf-8")
-    files: dict[str, dict[str, str]] = {}
-    for path, (name, argument) in zip(fitted, fitted_as, strict=True):
-        files.setdefault(name, {})[argument] = path
+    files: dict[tuple[str, str], dict[str, str]] = {}
+    for path, (name, module, argument) in zip(fitted, fitted_as, strict=True):
+        files.setdefault((name, module), {})[argument] = path
     made = {}
-    for number, (name, own) in enumerate(files.items()):
-        method = registry()[name.partition("/")[0]]
-        program = [each for each in method.programs if "prediction" in each.outputs][-1]
+    for number, ((name, module), own) in enumerate(files.items()):
         made[name] = str(folder / f"{number}.h5ad")
         given = own | values | {
             "test_perturbations": str(names), "prediction": made[name], "keep": "cells"
         }  # fmt: skip
-        wanted = arguments_of(script_of(method, program))
-        script = importlib.import_module(f"methods.{method.name}.{program.script}")
+        script = importlib.import_module(module)
+        wanted = inspect.signature(script.main).parameters
         script.main(**{argument: given[argument] for argument in wanted})
     return made
 

@@ -16,6 +16,9 @@ FITS, BENCHMARK, INTERACTIONS = "Fits", "Benchmark", "Interactions"
 CONDITIONS = "fits/conditions.html"
 SUMMARY, WIN_RATES = "benchmark/summary.html", "benchmark/win_rates.html"
 DISTANCES, PAIRS = "figures/distances.svg", "figures/pairs.svg"
+FEW_OF_A_TYPE = 5
+"""Pairs of a type of interaction below which no test can reach 0.05."""
+
 FEW_PAIRS = 10
 """Held-out perturbations below which paired tests can hardly tell methods apart."""
 
@@ -31,8 +34,8 @@ def fit_lines(path: str) -> Iterator[Line]:
     fits = rows.groupby(["fold", "variant"]).ngroups
     left = rows[["prior_share", "lcd_share"]].median()
     text = (
-        f"{share(int(counts.get('reproduced', 0)), n)} training conditions of "
-        f"{count(fits, 'checked fit')} are reproduced"
+        f"Reproduced: {share(int(counts.get('reproduced', 0)), n)} training conditions of "
+        f"{count(fits, 'checked fit')}"
     )
     if np.isfinite(left).all():
         text += (
@@ -52,8 +55,8 @@ def fit_lines(path: str) -> Iterator[Line]:
             yield Line(
                 DOUBT,
                 FITS,
-                f"{share(len(missed), n)} training conditions are badly fit by the {who}: more "
-                "than half of the control's distance is left.",
+                f"Badly fit by the {who}: {share(len(missed), n)} training conditions, with more "
+                "than half of the control's distance left.",
                 joined(missed["perturbation"].drop_duplicates()),
                 f"predictions with their targets are not to be trusted; {remedy}",
                 CONDITIONS,
@@ -146,6 +149,15 @@ def headline(
             f"({tested}).",
             file=PAIRS,
         )
+        if not only["p_adjusted"] < SIGNIFICANT:
+            yield Line(
+                DOUBT,
+                BENCHMARK,
+                f"That {label} is better than {looks.flat_label(versus)} by {title} is not beyond "
+                "chance.",
+                advice="other metrics and methods are in the table of paired tests",
+                file=WIN_RATES,
+            )
         if int(only["n"]) < FEW_PAIRS:
             yield Line(
                 DOUBT,
@@ -248,6 +260,17 @@ def interaction_lines(by_type: str, looks: Looks, reference: str, versus: str) -
         f"observed type, of which a pair may have several: {said or 'none'}.",
         file="interactions/interactions.html",
     )
+    few = kinds[kinds["n"] < FEW_OF_A_TYPE]
+    if len(few):
+        yield Line(
+            DOUBT,
+            INTERACTIONS,
+            f"Some types of interaction have fewer than {FEW_OF_A_TYPE} held-out pairs, which no "
+            "test can tell from chance.",
+            joined(f"{row.type} ({int(row.n)})" for row in few.itertuples()),
+            "more folds hold out more pairs: folds.count",
+            "interactions/interactions.html",
+        )
     if versus == reference:
         return
     label, other = looks.flat_label(reference), looks.flat_label(versus)

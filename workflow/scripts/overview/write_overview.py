@@ -69,6 +69,7 @@ PROVENANCE = [Column("what", "What", text, True), Column("value", "Value", text,
 STYLE = """
 #app .prose.max-w-lg { max-width: 50rem; }
 #app div:has(> div > .prose.max-w-lg) { flex-wrap: wrap; }
+#app .grow:has(.overview) { align-items: flex-start; }
 .overview h1 { font-size: 1.5em; margin: 0 0 .4em; }
 .overview h2 { font-size: 1.15em; margin: 1.3em 0 .3em; }
 .overview ul { margin: .2em 0; }

@@ -275,7 +275,7 @@ class Plan:
         """Names of the fits whose cells are shown gene by gene."""
         if self.config.evaluation.shown is not None:
             return [str(self._fit("evaluation.shown", n)) for n in self.config.evaluation.shown]
-        return [*self._others[-1:], self.reference]
+        return list(dict.fromkeys([self.versus, self.reference]))
 
     @property
     def _others(self) -> list[str]:

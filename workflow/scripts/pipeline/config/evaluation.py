@@ -55,7 +55,7 @@ class Evaluation(Section):
     shown: Names | None = key(
         None,
         "Methods whose cells one figure shows gene by gene; null: the reference and the method "
-        "that stands before it.",
+        "that it is compared with by type of interaction (`interactions.versus`).",
         source=PIPELINE,
     )
     top_genes: int = key(
