@@ -83,7 +83,8 @@ def main() -> None:
             continue
         own.add_argument("results", type=Path)
         own.add_argument("--fits", nargs="+", default=["default"])
-        own.add_argument("--states", type=int, default=100)
+        own.add_argument("--states", type=int, default=50)
+        own.add_argument("--sampler", default="default", help="of the accuracy")
         own.add_argument("--cells", type=int, default=500, help="of each condition of the truth")
         own.add_argument("--truth", type=Path, help="file that keeps the truth between runs")
     arguments = parser.parse_args()
@@ -217,7 +218,7 @@ def accuracy(arguments: argparse.Namespace) -> None:
         LCD.load(arguments.results / f"folds/all/lcd/{fit}/model/model.safetensors")
         for fit in arguments.fits
     ]
-    own = [predicted_by_lcd(model, names, arguments.states, "flow") for model in fits]
+    own = [predicted_by_lcd(model, names, arguments.states, arguments.sampler) for model in fits]
     changes = {"lcd": np.mean([References(p).change(only(p, unmeasured)) for p in own], axis=0)}
     beyond = {"lcd": np.mean([References(p).beyond(only(p, unmeasured)) for p in own], axis=0)}
     magnitudes = {"lcd": np.mean([magnitude_of(p, chosen, genes) for p in own], axis=0)}
