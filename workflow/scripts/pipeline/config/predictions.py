@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from lcd_core.settings import PRESETS
-from pipeline.combinations import FLOW, combination
+from pipeline.combinations import combination
 from pipeline.config.schema import PIPELINE, Names, Section, contradiction, key
 
 
@@ -57,7 +57,7 @@ class Predictions(Section):
         ge=1,
     )
     states: int = key(
-        100,
+        50,
         "States drawn for each combination and fit, from random numbers that all combinations "
         "share; expression is averaged over them without drawing counts.",
         source=PIPELINE,
@@ -65,12 +65,13 @@ class Predictions(Section):
         ge=2,
         multiple_of=2,
     )
-    sampler: Literal["flow", "fast", "default", "fine", "released"] = key(
-        FLOW,
-        "How states are drawn: `flow`, the probability flow, with one evaluation of the drift at "
-        "each noise level, or the annealed sampler with a preset of `methods.lcd.sampling`: "
+    sampler: Literal["default", "fast", "fine", "released", "flow"] = key(
+        "default",
+        "How states are drawn: by the annealed sampler with a preset of `methods.lcd.sampling` ("
         + ", ".join(f"`{name}`, {own.steps_per_level}" for name, own in PRESETS.items())
-        + " evaluations at each.",
+        + " evaluations of the drift at each noise level), or along the probability flow (`flow`), "
+        "with one at each level: a tenth of the time of `default`, and several times its error "
+        "(docs/measurements.md, All pairs).",
         source=PIPELINE,
     )
     parts: int = key(
