@@ -2,6 +2,7 @@
 # make test   all tests            make lint    formatters, linters, types
 # make env    only the environment make report  HTML report of a finished run
 # make docs   config/README.md and config/schema.json from the schema of the configuration
+# make benchmarks  time everything, write docs/performance.md (minutes)
 # make clean  remove results, logs and caches (not downloads, not the environment)
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ SNAKEFILES := Snakefile workflow/rules
 # Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run env report test lint docs clean
+.PHONY: run env report test lint docs benchmarks clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -57,6 +58,9 @@ lint: env
 
 docs: env
 	$(ACTIVATE) && PYTHONPATH=workflow/scripts:workflow python -m pipeline.config.document
+
+benchmarks: env
+	$(ACTIVATE) && python benchmarks/run_all.py --size small
 
 clean:
 	rm -rf results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

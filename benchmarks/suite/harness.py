@@ -83,6 +83,12 @@ class Cost:
     gib: float
 
 
+def clock_of(device: str) -> Callable[[], float]:
+    """Time of the processor for one thread, which other programs disturb least; else wall-clock."""
+    alone = device == "cpu" and torch.get_num_threads() == 1
+    return time.process_time if alone else time.perf_counter
+
+
 def peak_memory(device: str) -> int:
     """Largest memory so far, in bytes: of the process, or of the GPU."""
     if device == "cuda":
@@ -97,12 +103,14 @@ def measure_here(prepare: Prepare, device: str, repeats: int, seconds: float) ->
         torch.cuda.reset_peak_memory_stats()
     before = peak_memory(device)
 
+    clock = clock_of(device)
+
     def once() -> float:
-        start = time.perf_counter()
+        start = clock()
         run()
         if device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return clock() - start
 
     first = once()
     if first > 2 * seconds:  # a warm-up would change little
@@ -143,16 +151,17 @@ def in_own_process(function: Callable[..., Any], threads: int, *arguments: objec
 
 def measure_rates(device: str) -> dict[str, float]:
     """What the device does in a second, by the names of :class:`Work`: the best of some tries."""
+    clock = clock_of(device)
 
     def best(run: Run, amount: float, tries: int = 7) -> float:
         run()
         times = []
         for _ in range(tries):
-            start = time.perf_counter()
+            start = clock()
             run()
             if device == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         return amount / min(times)
 
     found = {}
