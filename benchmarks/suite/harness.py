@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -168,16 +169,14 @@ def measure_rates(device: str) -> dict[str, float]:
     for name, dtype in (("flop", torch.float32), ("flop64", torch.float64)):
         size = 4096 if device == "cuda" else 768
         a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
-        product = torch.empty_like(a)
-        found[name] = best(lambda a=a, b=b, out=product: torch.mm(a, b, out=out), 2.0 * size**3)
+        found[name] = best(partial(torch.mm, a, b, out=torch.empty_like(a)), 2.0 * size**3)
     values = torch.randn(2**24, device=device)
     target = torch.empty_like(values)
-    found["memory"] = best(lambda: torch.add(values, 1.0, out=target), 2.0 * values.nbytes)
+    found["memory"] = best(partial(torch.add, values, 1.0, out=target), 2.0 * values.nbytes)
     few = 2**24 if device == "cuda" else 2**14  # of a CPU within its caches
     for name, dtype in (("exponentials", torch.float32), ("exponentials64", torch.float64)):
         x = torch.randn(few, dtype=dtype, device=device)
-        out = torch.empty_like(x)
-        found[name] = best(lambda x=x, out=out: torch.exp(x, out=out), float(few), 50)
+        found[name] = best(partial(torch.exp, x, out=torch.empty_like(x)), float(few), 50)
     return found
 
 

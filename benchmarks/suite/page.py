@@ -55,7 +55,7 @@ def write_page(results: Path, docs: Path) -> None:
             if len(own):
                 name = f"{path.stem}_{curve}.svg"
                 draw_curve(own, title, docs / "performance" / name)
-                parts.append(f"![Seconds against {title.lower()}](performance/{name})\n")
+                parts.append(f"![Seconds against {curve}](performance/{name})\n")
     with atomic(docs / "performance.md") as target:
         target.write_text("\n".join(parts))
 
@@ -65,13 +65,15 @@ def _section(name: str, table: pd.DataFrame, description: dict[str, object]) -> 
     rates = description["per_second"]
     assert isinstance(rates, dict)
     what = description.get("gpu") or description["processor"]
+    chosen = description.get("only")
+    only = f", of which only {', '.join(chosen)}" if isinstance(chosen, list) else ""
     lines = [
         f"## {size.capitalize()} sizes, {'GPU' if device == 'cuda' else 'CPU'}",
         "",
         f"{what}, {description['cores']} cores, {description['threads']} thread(s) used, "
         f"{description['memory_gib']} GiB, Python {description['python']}, torch "
-        f"{description['torch']}, {description['date']}; the whole suite took "
-        f"{description['seconds']} s. Rates: {rates['flop'] / 1e9:.0f} GFLOP/s in single and "
+        f"{description['torch']}, {description['date']}; the suite took "
+        f"{description['seconds']} s{only}. Rates: {rates['flop'] / 1e9:.0f} GFLOP/s in single and "
         f"{rates['flop64'] / 1e9:.0f} in double precision, {rates['memory'] / 1e9:.1f} GB/s, "
         f"{rates['exponentials'] / 1e9:.2f} and {rates['exponentials64'] / 1e9:.2f} billion "
         "exponentials a second.",
