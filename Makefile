@@ -5,6 +5,7 @@
 #             be guessed is said by COLUMN=, CONTROL=, SEPARATOR= (none: whole labels), OUTPUT=
 # make docs   config/README.md and config/schema.json from the schema of the configuration
 # make site   the documentation as a site, site/index.html
+# make benchmarks  time everything, write docs/performance.md (minutes)
 # make clean  remove results, logs and caches (not downloads, not the environment)
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ SNAKEFILES := Snakefile workflow/rules
 # Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run config env report test lint docs site clean
+.PHONY: run config env report test lint docs site benchmarks clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -70,6 +71,9 @@ docs: env
 
 site: env
 	$(ACTIVATE) && mkdocs build --quiet
+
+benchmarks: env
+	$(ACTIVATE) && python benchmarks/run_all.py --size small
 
 clean:
 	rm -rf site results logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

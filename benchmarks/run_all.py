@@ -84,6 +84,8 @@ def main() -> None:
     table = pd.DataFrame(rows)
     description = machine(device, arguments.threads)
     description |= {"seconds": round(time.monotonic() - start), "per_second": rates}
+    if arguments.only:
+        description["only"] = arguments.only
     folder = arguments.output or RESULTS
     name = f"{arguments.size}_{device}"
     with atomic(folder / f"{name}.tsv") as path:

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -83,6 +84,12 @@ class Cost:
     gib: float
 
 
+def clock_of(device: str) -> Callable[[], float]:
+    """Time of the processor for one thread, which other programs disturb least; else wall-clock."""
+    alone = device == "cpu" and torch.get_num_threads() == 1
+    return time.process_time if alone else time.perf_counter
+
+
 def peak_memory(device: str) -> int:
     """Largest memory so far, in bytes: of the process, or of the GPU."""
     if device == "cuda":
@@ -97,12 +104,14 @@ def measure_here(prepare: Prepare, device: str, repeats: int, seconds: float) ->
         torch.cuda.reset_peak_memory_stats()
     before = peak_memory(device)
 
+    clock = clock_of(device)
+
     def once() -> float:
-        start = time.perf_counter()
+        start = clock()
         run()
         if device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return clock() - start
 
     first = once()
     if first > 2 * seconds:  # a warm-up would change little
@@ -143,32 +152,31 @@ def in_own_process(function: Callable[..., Any], threads: int, *arguments: objec
 
 def measure_rates(device: str) -> dict[str, float]:
     """What the device does in a second, by the names of :class:`Work`: the best of some tries."""
+    clock = clock_of(device)
 
     def best(run: Run, amount: float, tries: int = 7) -> float:
         run()
         times = []
         for _ in range(tries):
-            start = time.perf_counter()
+            start = clock()
             run()
             if device == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         return amount / min(times)
 
     found = {}
     for name, dtype in (("flop", torch.float32), ("flop64", torch.float64)):
         size = 4096 if device == "cuda" else 768
         a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
-        product = torch.empty_like(a)
-        found[name] = best(lambda a=a, b=b, out=product: torch.mm(a, b, out=out), 2.0 * size**3)
+        found[name] = best(partial(torch.mm, a, b, out=torch.empty_like(a)), 2.0 * size**3)
     values = torch.randn(2**24, device=device)
     target = torch.empty_like(values)
-    found["memory"] = best(lambda: torch.add(values, 1.0, out=target), 2.0 * values.nbytes)
+    found["memory"] = best(partial(torch.add, values, 1.0, out=target), 2.0 * values.nbytes)
     few = 2**24 if device == "cuda" else 2**14  # of a CPU within its caches
     for name, dtype in (("exponentials", torch.float32), ("exponentials64", torch.float64)):
         x = torch.randn(few, dtype=dtype, device=device)
-        out = torch.empty_like(x)
-        found[name] = best(lambda x=x, out=out: torch.exp(x, out=out), float(few), 50)
+        found[name] = best(partial(torch.exp, x, out=torch.empty_like(x)), float(few), 50)
     return found
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import pearsonr
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from evaluation.agreement import adjusted_rand_index, auroc, average_precision, macro_f1, pearson
 from lcd_core.errors import InputError
@@ -122,3 +124,21 @@ def test_partitions_without_a_choice_are_the_same():
             adjusted_rand_index(bad, [1, 2, 3])
     with pytest.raises(InputError, match="one label"):
         adjusted_rand_index([], [])
+
+
+def test_curves_and_correlation_equal_libraries():
+    rng = np.random.default_rng(0)
+    truth, values = rng.random(500) < 0.1, np.round(rng.normal(size=500), 1)
+    assert auroc(truth, values) == pytest.approx(roc_auc_score(truth, values), rel=1e-12)
+    expected = average_precision_score(truth, values)
+    assert average_precision(truth, values) == pytest.approx(expected, rel=1e-12)
+    for x in (values, 1e-170 * values, 1e170 * values + 1e171):
+        y = values + rng.normal(size=500)
+        assert pearson(x, y) == pytest.approx(pearsonr(x, y).statistic, rel=1e-9)
+    assert pearson(values, 3 * values) == pytest.approx(1.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("curve", [auroc, average_precision])
+def test_scores_that_are_not_finite_are_refused(curve):
+    with pytest.raises(InputError, match="scores must be finite"):
+        curve(np.array([True, False]), np.array([1.0, np.nan]))

@@ -21,6 +21,14 @@ def test_mmd_equals_the_double_loop(n, m, d, monkeypatch):
     assert maximum_mean_discrepancy(x, y) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+def test_mmd_is_the_same_by_either_library(monkeypatch):
+    x, y = cells(1, 30, 5), cells(2, 40, 5, 0.5)
+    expected = maximum_mean_discrepancy(x, y)
+    monkeypatch.setattr(distances, "MANY", 0)  # torch
+    assert maximum_mean_discrepancy(x, y) == pytest.approx(expected, rel=1e-12)
+    assert maximum_mean_discrepancy(x, y) == maximum_mean_discrepancy(x, y)
+
+
 def test_mmd_of_two_points_by_hand():
     x, y = np.zeros((3, 1)), np.ones((4, 1))
     gammas = np.logspace(-2, 1, 10)

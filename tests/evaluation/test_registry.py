@@ -69,11 +69,15 @@ def test_a_metric_over_the_panel_takes_an_entry_and_its_function(monkeypatch):
     assert {name: list(own) for name, own in values.items()} == {"change_l2": [1.0, 1.0]}
 
 
-def test_the_configuration_reads_the_list_without_its_libraries():
-    code = (
-        "import sys, pipeline.config; "
-        "sys.exit(', '.join({'numpy', 'scipy', 'sklearn', 'torch'} & set(sys.modules)) or 0)"
-    )
+@pytest.mark.parametrize(
+    ("module", "libraries"),
+    [
+        ("pipeline.config", {"numpy", "scipy", "sklearn", "torch"}),
+        ("benchmark.compute_metrics", {"scipy.stats", "sklearn", "torch"}),
+    ],
+)
+def test_what_every_job_imports_does_without_slow_libraries(module, libraries):
+    code = f"import sys, {module}; sys.exit(', '.join({libraries!r} & set(sys.modules)) or 0)"
     paths = os.pathsep.join(str(ROOT / base) for base in ("", "workflow/scripts", "workflow"))
     result = subprocess.run(
         [sys.executable, "-c", code],

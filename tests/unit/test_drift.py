@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lcd_core.drift import ConditionedDrift, Drift, noise_levels, sinusoidal_positions
+from lcd_core.drift import ConditionedDrift, Drift, noise_levels, sinusoidal_positions, tanh
 from lcd_core.errors import InputError
-from lcd_core.score_matching import fit_drift
+from lcd_core.score_matching import FusedAdamW, fit_drift
 from lcd_core.settings import DriftSettings, StateSettings
 from lcd_core.states import StateTransform
 
@@ -179,3 +179,35 @@ def test_a_drift_under_fixed_conditions_is_the_drift(parameterization):
     fixed, rows = ConditionedDrift(drift, membership), torch.tensor([2, 0, 1, 2])
     for level in (0, 17, 29):
         torch.testing.assert_close(fixed(x, rows, level), drift(x, membership[rows], level))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_is_tanh_with_its_slope(dtype):
+    x = torch.cat([torch.linspace(-20, 20, 4001), torch.tensor([0.0, 1e-8, -1e-4, 1e4, -1e4])])
+    x = x.to(dtype).requires_grad_()
+    value = tanh(x)
+    slope = torch.autograd.grad(value.sum(), x)[0]
+    expected = np.tanh(x.detach().double().numpy())
+    error = 2e-7 if dtype == torch.float32 else 1e-15
+    np.testing.assert_allclose(value.detach().numpy(), expected, rtol=0, atol=error)
+    np.testing.assert_allclose(slope.numpy(), 1 - expected**2, rtol=0, atol=4 * error)
+    jacobian = torch.func.jacrev(tanh)(x.detach()[:5])
+    np.testing.assert_allclose(jacobian.diagonal().numpy(), slope[:5].numpy(), rtol=0, atol=error)
+
+
+def test_the_optimizer_is_adamw_of_torch_bit_for_bit():
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2,))]
+    own, other = ([torch.nn.Parameter(p.clone()) for p in start] for _ in range(2))
+    ours = FusedAdamW(own, 0.3)
+    theirs = torch.optim.AdamW(other, betas=(0.9, 0.999), weight_decay=0.3, fused=True)
+    for step in range(5):
+        gradients = [torch.randn(p.shape, generator=generator) for p in start]
+        gradients[2] = None if step < 3 else gradients[2]  # a part that is not used
+        for p, gradient in zip(other, gradients, strict=True):
+            p.grad = gradient
+        theirs.param_groups[0]["lr"] = 0.1 / (step + 1)
+        theirs.step()
+        ours.step(gradients, 0.1 / (step + 1))
+    for a, b in zip(own, other, strict=True):
+        assert torch.equal(a, b)

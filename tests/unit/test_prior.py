@@ -12,6 +12,7 @@ from lcd_core.prior import (
     GeneratorLayout,
     ImplicitPriors,
     RowAdam,
+    evidence_of,
     fit_priors,
     tempered_evidence,
 )
@@ -54,6 +55,27 @@ def test_generators_equal_written_out_networks():
         inner = linear(z, "output_block0a")
         z = z + linear(inner * torch.sigmoid(inner), "output_block0b")
         torch.testing.assert_close(states[k], z)
+
+
+def test_the_gradient_of_generators_is_that_of_autograd():
+    layout = GeneratorLayout(SMALL, 3)
+    flat = layout.initial(2, torch.Generator().manual_seed(0)).double().requires_grad_()
+    noise = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(1)).double()
+    assert torch.autograd.gradcheck(lambda flat: layout.generate(flat, noise), flat)
+
+
+@pytest.mark.parametrize("tau", [1.0, 5.0, 100.0])
+def test_weights_of_states_are_the_gradient_of_the_evidence(tau):
+    rng = np.random.default_rng(0)
+    logp = torch.from_numpy(rng.normal(-500, 200, size=(2, 5, 7)))  # most states are far off
+    value, weights = evidence_of(logp, tau)
+    expected = (tau * (logsumexp(logp / tau, axis=-1) - math.log(7))).sum()
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+    own = logp.clone().requires_grad_()
+    reference = (tau * torch.logsumexp(own / tau, dim=-1)).sum()
+    torch.testing.assert_close(weights, torch.autograd.grad(reference, own)[0])
+    single, _ = evidence_of(logp.float(), tau)
+    assert single.item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_row_adam_equals_dense_adam():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lcd_core.drift import noise_levels
+from lcd_core.drift import Drift, noise_levels
 from lcd_core.sampling import sample_states
 from lcd_core.settings import DriftSettings, SamplerSettings
 
@@ -80,3 +80,15 @@ def test_sampler_follows_the_closed_form(key):
     n = x.numel()
     assert x.mean().item() == pytest.approx(mean, abs=5 * (variance / n) ** 0.5)
     assert x.var().item() == pytest.approx(variance, rel=5 * (2 / n) ** 0.5)
+
+
+def test_many_states_of_one_row_are_those_of_equal_rows():
+    settings = DriftSettings(
+        hidden=16, embedding_dimensions=4, time_dimensions=4, noise_levels=5, alpha_max=3.0
+    )
+    drift = Drift(3, 2, settings)
+    drift.reset(torch.Generator().manual_seed(0))
+    row, sampler = torch.tensor([[1.0, 1.0]]), SamplerSettings(steps_per_level=4)
+    rows = sample_states(drift, row.expand(50, -1), sampler, torch.Generator().manual_seed(1))
+    many = sample_states(drift, row, sampler, torch.Generator().manual_seed(1), number=50)
+    torch.testing.assert_close(many, rows, rtol=1e-4, atol=1e-4)

@@ -44,7 +44,8 @@ def _by_score(truth: NDArray[np.bool_], score: Vector) -> tuple[Vector, Vector]:
     if not np.isfinite(score).all():
         raise InputError("scores must be finite", found=score[~np.isfinite(score)])
     _, place, all_ = np.unique(score, return_inverse=True, return_counts=True)
-    return all_.astype(np.float64), np.bincount(place, weights=truth, minlength=len(all_))
+    positives = np.bincount(place, weights=truth, minlength=len(all_))
+    return all_.astype(np.float64), positives.astype(np.float64)
 
 
 def macro_f1(true: Labels, predicted: Labels, labels: Sequence[int]) -> float:

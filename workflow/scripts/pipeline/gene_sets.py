@@ -1,4 +1,7 @@
-"""Gene sets from GMT files, and their over-representation in modules."""
+"""Gene sets from GMT files, and their over-representation in modules.
+
+``scipy.stats`` is imported where it is used: every start of Snakemake reads this module.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import false_discovery_control, hypergeom
 
 from lcd_core.errors import InputError, shown
 from pipeline.tables import read_text
@@ -142,6 +144,8 @@ def enrich(
     odds ratio (infinite where all of the module or all of the term is in the overlap), P,
     adjusted P, and the overlapping genes joined by ``;``.
     """
+    from scipy.stats import false_discovery_control, hypergeom
+
     position = {gene: i for i, gene in enumerate(universe)}
     in_term = _membership(list(gene_sets.values()), position)
     in_module = _membership(list(modules.values()), position)

@@ -39,12 +39,19 @@ def _closure(root: Path, start: Path) -> set[Path]:
 def _local_imports(root: Path, path: Path) -> list[Path]:
     files = []
     for module in _imported_modules(ast.parse(path.read_bytes())):
-        parts = module.split(".")
-        for base in BASES:
-            for length in range(1, len(parts) + 1):
-                place = root.joinpath(base, *parts[:length])
-                own = (place.with_suffix(".py"), place / "__init__.py")
-                files += [file for file in own if file.is_file()]
+        files += _files_of(root, module)
+    return files
+
+
+@cache
+def _files_of(root: Path, module: str) -> list[Path]:
+    """Files of a module and of the packages it is in, as far as they are of this project."""
+    parts, files = module.split("."), []
+    for base in BASES:
+        for length in range(1, len(parts) + 1):
+            place = root.joinpath(base, *parts[:length])
+            own = (place.with_suffix(".py"), place / "__init__.py")
+            files += [file for file in own if file.is_file()]
     return files
 
 
