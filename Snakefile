@@ -33,6 +33,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/linear_systems.smk"
 include: "workflow/rules/overview.smk"
 include: "workflow/rules/cluster.smk"
+include: "workflow/rules/estimate.smk"
 
 
 onstart:

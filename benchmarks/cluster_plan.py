@@ -7,8 +7,6 @@ published sizes (1,000 genes, B = 64, M = 20,000; 8,192 states): smaller setting
 Sampling is left out; it is minutes.
 """
 
-import re
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,6 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow/scripts"), str(ROOT / "workflow")]
 
+from estimate.planned import planned_jobs  # noqa: E402
 from pipeline.config.config import load_config  # noqa: E402
 
 STEPS = {"lcd_fit_prior": "prior, a step", "lcd_fit_drift": "drift, a step"}
@@ -26,23 +25,9 @@ STEPS = {"lcd_fit_prior": "prior, a step", "lcd_fit_drift": "drift, a step"}
 
 def plan(configuration: str) -> tuple[Counter[str], dict[str, dict[str, str]]]:
     """Number of jobs and resources of each rule that is sent to the cluster."""
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--forceall"]
-    done = subprocess.run(
-        [*command, "all", "--configfile", configuration],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    jobs: Counter[str] = Counter()
-    resources = {}
-    # A job is a line with its rule, and indented lines about it; those of local rules differ.
-    for rule, about in re.findall(r"^rule (\w+):\n((?: +.*\n)*)", done.stdout + done.stderr, re.M):
-        jobs[rule] += 1
-        line = re.search(r"^ +resources: (.*)$", about, re.M)
-        pairs = (pair.split("=", 1) for pair in (line[1] if line else "").split(", "))
-        resources[rule] = {pair[0]: pair[-1] for pair in pairs}
-    return jobs, resources
+    options = ("--profile", "slurm", "--forceall", "all", "--configfile", configuration)
+    sent = [job for job in planned_jobs(*options, folder=ROOT) if not job.is_local]
+    return Counter(job.rule for job in sent), {job.rule: job.resources for job in sent}
 
 
 def hours(configuration: str, rule: str) -> float | None:

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lcd_core.atomic import atomic
 from lcd_core.errors import InputError, shown
@@ -39,17 +37,12 @@ from pipeline.guesses import (
 from pipeline.inputs import Inputs
 from pipeline.labels import canonical_names
 from pipeline.plan import Plan
+from pipeline.sampled_rows import some_rows
 from pipeline.screen import CONTROL, targets_of
 from pipeline.sizes import Machine, Panel
 from pipeline.user_files import Parts, UserFile, element, layers_of
 from screen.import_screen import cell_names, gene_names, holds_whole_numbers, read_table
 
-ROWS = 4_000
-"""Cells whose counts are looked at; what is said of genes is estimated from them."""
-BLOCKS = 16
-"""Places of a large file at which they are read."""
-VALUES = 2**25
-"""Matrix entries that are read for that, at the most."""
 DOMINANT = 0.2
 """Share of all counts above which one gene is a reason for other size factors."""
 RARE = 0.3
@@ -215,41 +208,6 @@ def unique_names(var: pd.DataFrame) -> str | None:
         return None
     unique = [name for name in var.columns if var[name].notna().all() and var[name].is_unique]
     return str(unique[0]) if unique else None
-
-
-def some_rows(stored: Any, n_cells: int) -> sparse.csr_matrix:
-    """Counts of some cells spread over the file, at most so many as :data:`ROWS`; CSR."""
-    spans = [(0, n_cells)]
-    if n_cells > ROWS:
-        length = ROWS // BLOCKS
-        spans = [(s, s + length) for s in np.linspace(0, n_cells - length, BLOCKS).astype(int)]
-    if isinstance(stored, h5py.Group) and stored.attrs.get("encoding-type") == "csr_matrix":
-        shape = tuple(int(n) for n in stored.attrs["shape"])
-        return sparse.vstack([csr_rows(stored, shape[1], *span) for span in spans], format="csr")
-    if isinstance(stored, h5py.Dataset):
-        most = max(1, VALUES // max(1, stored.shape[1]) // len(spans))
-        blocks = [stored[start : min(stop, start + most)] for start, stop in spans]
-        blocks = [b.astype(np.float32) if b.dtype == np.float16 else b for b in blocks]
-        return sparse.vstack([sparse.csr_matrix(block) for block in blocks], format="csr")
-    if isinstance(stored, h5py.Group):  # by columns: no rows can be had without the others
-        from anndata.io import read_elem
-
-        stored = read_elem(stored)
-    stored.check_format(full_check=True)
-    rows = np.unique(np.concatenate([np.arange(*span) for span in spans]))
-    return sparse.csr_matrix(stored)[rows]
-
-
-def csr_rows(stored: h5py.Group, n_genes: int, start: int, stop: int) -> sparse.csr_matrix:
-    """Rows of a sparse matrix in a file, fewer than asked for where they hold very many values."""
-    indptr = stored["indptr"][start : stop + 1].astype(np.int64)
-    first = int(indptr[0])
-    fitting = int(np.searchsorted(indptr - first, VALUES // BLOCKS, side="right"))
-    indptr = indptr[: max(2, fitting)]
-    data, indices = (stored[part][first : int(indptr[-1])] for part in ("data", "indices"))
-    rows = sparse.csr_matrix((data, indices, indptr - first), shape=(len(indptr) - 1, n_genes))
-    rows.check_format(full_check=True)
-    return rows
 
 
 # --- the labels -----------------------------------------------------------------------------------
