@@ -48,7 +48,7 @@ def test_named_paths_are_there(path: Path) -> None:
     assert not [one for one in named if not (ROOT / one).exists() and one not in MADE]
 
 
-MADE = {"config/mine.yaml", "config/targets.tsv"}
+MADE = {"config/mine.yaml", "config/guessed.yaml", "config/other.yaml", "config/targets.tsv"}
 """Files that a reader makes."""
 
 
