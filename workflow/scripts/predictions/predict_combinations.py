@@ -143,8 +143,8 @@ def expressed(
 ) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.float32]]:
     """Expected expression and counts per 10,000 of each state (n, d), and expression of cells."""
     if not model.has_measurement:
-        cells = model.transform.expression(states)
-        return cells, torch.expm1(cells), cells.cpu().numpy()
+        log_expression = model.transform.expression(states)
+        return log_expression, torch.expm1(log_expression), log_expression.cpu().numpy()
     rate, pi = model.transform.rate(states), model.pi.to(states.device)
     generator = stream(seed, "measurement", device=states.device)
     drawn = torch.poisson(rate.repeat(DRAWS, 1), generator=generator)
