@@ -6,7 +6,7 @@ import re
 def test_the_time_is_told_and_nothing_is_made(new_project) -> None:
     project = new_project("tiny.yaml")
     planned = [job.rule for job in project.plan("all")]
-    text = project.run("--cores", "1", "--quiet", "all", "--", "estimate_time")
+    text = project.run("estimate_time", "--cores", "1", "--quiet", "all")
     for stage, rule in {"priors": "lcd_fit_prior", "drifts": "lcd_fit_drift"}.items():
         line = re.search(rf"^{stage} +(\d+) .* measured$", text, re.M)
         assert line is not None, text

@@ -70,7 +70,7 @@ def test_after_ctrl_c_the_same_command_goes_on(finished: Project, unfitted: Proj
         os.killpg(snakemake.pid, signal.SIGINT)
         assert snakemake.wait(60) != 0
         wait_for(lambda: gone(job), seconds=30)
-    assert not os.listdir(unfitted.folder / ".snakemake/locks")
+    assert not unfitted.files(".snakemake/locks/*")
     assert not (unfitted.folder / PRIOR).exists()
     unfitted.run(PRIOR, "--cores", "1")
     assert "goes on" in (unfitted.folder / FIT_LOG).read_text()

@@ -609,6 +609,11 @@ def final_files():
                 for argument in ("model", "training_log")
             ],
             *rules.list_combinations.output,
+            collect(
+                rules.predict_combinations.output,
+                variant=PREDICT_VARIANTS,
+                part=[REFERENCE_PART, *PARTS],
+            ),
             *rules.summarise_predictions.output,
             *rules.draw_predictions.output,
             *rules.write_predictions_html.output,

@@ -42,7 +42,7 @@ rule summarise_run:
     conda:
         "../../envs/figures.yaml"
     params:
-        asked=asked_of_run(),
+        asked=lambda wildcards: asked_of_run(),  # braces of paths are no wildcards
         looks=LOOKS,
         reference=REFERENCE,
         versus=VERSUS_BY_TYPE,
@@ -73,7 +73,7 @@ rule write_overview:
     params:
         run=CFG.run,
         benchmarks=f"logs/{CFG.run}/benchmarks",
-        settings=settings_as_given(),
+        settings=lambda wildcards: settings_as_given(),
         seed=CFG.seed,
         sections=sections_of_report(),
         source=source("overview/write_overview"),
