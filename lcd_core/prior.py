@@ -39,6 +39,14 @@ from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
 
 KIND = "fitted prior"
 
+START_SPREAD = 0.3
+"""Factor on the last weights of generators that start at counts: their states begin close together
+and spread as far as the cells ask for."""
+START_CELLS = 10
+"""Cells with the mean counts of all that a condition's own are averaged with, for that start."""
+LEAST_RATE = 1e-3
+"""Smallest rate, in units of a gene's scale, from which a state is told for that start."""
+
 
 def parameters_of_generator(settings: PriorSettings, genes: int) -> int:
     """Number of parameters of one generator, without laying it out."""
@@ -351,6 +359,8 @@ class PriorTraining:
         self.noise = stream(seed, "prior", "noise", device=device)
         self.layout = GeneratorLayout(settings, len(genes))
         initial = self.layout.initial(len(self.names), stream(seed, "prior", "initial weights"))
+        if settings.start == "counts":
+            self._start_at(initial, counts, eta)
         self.parameters = initial.to(device)
         self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
         self.eta = eta.to(device, torch.float32)
@@ -388,7 +398,8 @@ class PriorTraining:
         rate = self.learning_rate(self.done)
         self.done += 1
         self.generator_adam.step(rows, grad_phi.mul_(shrink), self.done, rate)
-        self.pi_adam.step([0], grad_logits.mul_(shrink).unsqueeze(0), self.done, rate)
+        zeros = grad_logits.mul_(shrink).unsqueeze(0)
+        self.pi_adam.step([0], zeros, self.done, rate * settings.zero_rate)
         cells = len(rows) * settings.batch_cells
         return torch.stack([loss.double() / cells, norm.double(), evidence.double() / cells])
 
@@ -443,6 +454,25 @@ class PriorTraining:
             self.eta,
             seed=self.seed,
         )
+
+    def _start_at(self, initial: Tensor, counts: Mapping[str, Tensor], eta: Tensor) -> None:
+        """Move initial generators, in place, to states that give about the mean counts."""
+        layout, views = self.layout, self.layout.views(initial)
+        branches = [f"output_block{i}b" for i in range(layout.output_blocks)]
+        for name in ("output", *branches):
+            views[f"{name}.weight"].mul_(START_SPREAD)
+        totals = torch.stack([own.sum(dim=0, dtype=torch.float64) for own in counts.values()]).cpu()
+        cells = torch.tensor([float(len(own)) for own in counts.values()]).double().unsqueeze(1)
+        mean = totals.sum(dim=0) / cells.sum()
+        rate = (totals + START_CELLS * mean) / (cells + START_CELLS) / eta.cpu().double()
+        rate.clamp_(min=LEAST_RATE)
+        wanted = rate + torch.log(-torch.expm1(-rate))  # softplus of it is the rate
+        noise = stream(self.seed, "prior", "start")
+        for row, state in enumerate(wanted):
+            own = initial[row : row + 1]
+            eps = torch.randn(1, 1000, self.settings.latent_dimensions, generator=noise)
+            now = layout.generate(own, eps)[0].double().mean(dim=0)
+            views[f"{('output', *branches)[-1]}.bias"][row, 0] += (state - now).float()
 
     def _draw_conditions(self) -> list[int]:
         order = torch.randperm(len(self.names), generator=self.draws)

@@ -77,7 +77,10 @@ class FusedAdamW:
 class DriftTraining:
     """Inference step 2, one step at a time; see :class:`lcd_core.training.Training`.
 
-    The loss is the batch mean of ``|| alpha f(s + alpha eps) + eps ||^2``, summed over genes.
+    The loss is the batch mean of ``|| alpha f(s + alpha eps) + eps ||^2``, summed over genes. With
+    ``antithetic`` noise half as many states are drawn, and each is used with ``eps`` and ``-eps``:
+    the expectation is the same, and of the gradient the part cancels that has nothing to do with
+    the state, which is most of it at small noise levels.
 
     Parameters
     ----------
@@ -129,6 +132,9 @@ class DriftTraining:
         clean = send(picked, self.device)
         condition, level = send(condition, self.device), send(level, self.device)
         noise = torch.randn(clean.shape, generator=self.noise, device=self.device)
+        if self.settings.antithetic:
+            condition, level, clean = _twice(condition), _twice(level), clean.repeat(2, 1)
+            noise = torch.cat([noise, -noise])
         alpha = drift.alphas[level].to(clean).unsqueeze(1)
         first, second = drift.condition_features(self.membership)
         scaled = drift.scaled(
@@ -188,8 +194,14 @@ class DriftTraining:
         }
 
     def _draw(self, bound: int, how: str) -> Tensor:
-        count = self.settings.batch_states if how == "mixed" else 1
+        own = self.settings
+        count = own.batch_states // (2 if own.antithetic else 1) if how == "mixed" else 1
         return torch.randint(bound, (count,), generator=self.draws, device=self.states.device)
+
+
+def _twice(index: Tensor) -> Tensor:
+    """The indices of a batch for either sign of its noise; one that holds for all stays one."""
+    return index.repeat(2) if len(index) > 1 else index
 
 
 def fit_drift(

@@ -239,6 +239,20 @@ class PriorSettings(Settings):
         gt=0,
         lt=1,
     )
+    start: str = setting(
+        "random",
+        "Where generators start. `random`: anywhere, as published; `counts`: with states near "
+        "those that give the mean counts of their condition, which saves most of a short fit.",
+        source=f"{METHODS} (random)",
+        choices=("random", "counts"),
+    )
+    zero_rate: float = setting(
+        1.0,
+        "Learning rate of the zero probabilities, as a multiple of that of the generators. They "
+        "start at 0.05, and in a short fit do not get far otherwise.",
+        source=f"{METHODS} (1)",
+        gt=0,
+    )
     log_every: int = setting(
         100, "Steps between two rows of the training table.", source=PIPELINE, unit="steps", ge=1
     )
@@ -403,12 +417,26 @@ class DriftSettings(Settings):
         source=f"{RELEASE} (mixed); {METHODS} (single)",
         choices=("mixed", "single"),
     )
+    antithetic: bool = setting(
+        False,
+        "Whether every state of a step occurs twice, with the same noise of either sign: where "
+        "noise is small the gradient then hardly varies, and fewer steps and a larger learning "
+        "rate do. Published: no.",
+        source=f"{METHODS} (false)",
+    )
     log_every: int = setting(
         100, "Steps between two rows of the training table.", source=PIPELINE, unit="steps", ge=1
     )
 
     def check_together(self) -> None:
-        """Refuse noise levels upside down and a warm-up that does not end."""
+        """Refuse noise levels upside down, a warm-up that does not end, and half a pair."""
+        if self.antithetic and self.batch_states % 2:
+            raise self._contradiction(
+                "batch_states",
+                "antithetic noise comes in pairs, and the number of states is odd",
+                f"batch_states {self.batch_states}",
+                f"make {self.section}.batch_states even",
+            )
         if self.alpha_min >= self.alpha_max:
             raise self._contradiction(
                 "alpha_min",

@@ -8,9 +8,10 @@ import torch
 
 from lcd_core.drift import ConditionedDrift, Drift, noise_levels, sinusoidal_positions, tanh
 from lcd_core.errors import InputError
-from lcd_core.score_matching import FusedAdamW, fit_drift
+from lcd_core.score_matching import DriftTraining, FusedAdamW, fit_drift
 from lcd_core.settings import DriftSettings, StateSettings
 from lcd_core.states import StateTransform
+from lcd_core.streams import stream
 
 
 def small_drift(parameterization="plain"):
@@ -211,3 +212,59 @@ def test_the_optimizer_is_adamw_of_torch_bit_for_bit():
         ours.step(gradients, 0.1 / (step + 1))
     for a, b in zip(own, other, strict=True):
         assert torch.equal(a, b)
+
+
+class TestAntitheticNoise:
+    """Every drawn state occurs with a noise and with its opposite."""
+
+    STATES = torch.randn(3, 10, 4, generator=torch.Generator().manual_seed(7))
+    MEMBERSHIP = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+
+    def training(self, **other) -> DriftTraining:
+        settings = DriftSettings(
+            **{"hidden": 8, "embedding_dimensions": 2, "batch_states": 12, "steps": 400, **other}
+        )
+        return DriftTraining(Drift(4, 2, settings), self.STATES, self.MEMBERSHIP, seed=5)
+
+    @pytest.mark.parametrize("how", ["mixed", "single"])
+    def test_the_loss_is_that_of_states_with_either_sign(self, how):
+        training = self.training(antithetic=True, conditions_per_batch=how, levels_per_batch=how)
+        drift, draws = training.drift, stream(5, "drift", "draws")
+        shared = 6 if how == "mixed" else 1
+        condition = torch.randint(3, (shared,), generator=draws).expand(6)
+        level = torch.randint(30, (shared,), generator=draws).expand(6)
+        sample = torch.randint(10, (6,), generator=draws)
+        noise = torch.randn(6, 4, generator=stream(5, "drift", "noise"))
+        losses = []
+        for i in range(6):
+            q, k = int(condition[i]), int(level[i])
+            alpha = float(drift.alphas[k])
+            for eps in (noise[i], -noise[i]):
+                x = self.STATES[q, sample[i]] + alpha * eps
+                f = drift(x[None], self.MEMBERSHIP[q : q + 1], k)[0]
+                losses.append((alpha * f + eps).square().sum())
+        reported = training.step()[0]
+        torch.testing.assert_close(reported.float(), torch.stack(losses).mean().detach())
+
+    def test_gradients_at_small_noise_hardly_vary(self):
+        def gradients(antithetic: bool) -> torch.Tensor:
+            """Gradients of a network that answers zero and does not move, steps x parameters."""
+            training = self.training(antithetic=antithetic, alpha_min=0.01, alpha_max=0.02)
+            with torch.no_grad():
+                training.drift.output.weight.zero_()
+            found = []
+            step = training.optimizer.step
+            training.optimizer.step = lambda own, rate: (found.append(own), step(own, 0.0))
+            for _ in range(400):
+                training.step()
+            return torch.stack([torch.cat([g.flatten() for g in own]) for own in found])
+
+        single, pairs = gradients(False), gradients(True)
+        error = (single.var(dim=0) / 400 + pairs.var(dim=0) / 400).sqrt() + 1e-7
+        z = (single.mean(dim=0) - pairs.mean(dim=0)) / error
+        assert z.abs().max() < 5  # the same expectation
+        assert pairs.var(dim=0).sum() < 0.1 * single.var(dim=0).sum()
+
+    def test_half_a_pair_is_refused(self):
+        with pytest.raises(InputError, match=r"drift\.batch_states"):
+            DriftSettings(antithetic=True, batch_states=511)

@@ -1,6 +1,7 @@
 """Implicit priors: network, row-wise Adam against the dense one, and recovery of a known screen."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from lcd_core.errors import InputError
 from lcd_core.prior import (
     GeneratorLayout,
     ImplicitPriors,
+    PriorTraining,
     RowAdam,
     evidence_of,
     fit_priors,
@@ -162,3 +164,52 @@ def test_shapes_are_checked():
         fit_priors({"A": torch.ones(0, 3)}, list("xyz"), torch.ones(3), SMALL, seed=0)
     with pytest.raises(InputError, match="eta needs one value per gene"):
         fit_priors({"A": torch.ones(2, 3)}, list("xyz"), torch.ones(2), SMALL, seed=0)
+
+
+class TestShortFits:
+    """What short fits begin with, and how fast their zero probabilities move."""
+
+    ETA = torch.tensor([1.0, 2.0, 4.0])
+
+    def training(self, **other) -> PriorTraining:
+        rng = np.random.default_rng(3)
+        rates = {"control": [1.0, 3.0, 20.0], "A": [8.0, 3.0, 0.0], "B": [1.0, 0.2, 5.0]}
+        counts = {
+            name: torch.from_numpy(rng.poisson(rate, (200, 3))) for name, rate in rates.items()
+        }
+        settings = PriorSettings(**{**asdict(SMALL), **other})
+        genes = ["a", "b", "c"]
+        return PriorTraining(counts, genes, self.ETA, settings, seed=4, device="cpu")
+
+    def test_generators_start_at_the_mean_counts(self):
+        training = self.training(start="counts")
+        every = torch.cat([own.counts for own in training.cells]).double()
+        noise = torch.randn(1, 20_000, 4, generator=torch.Generator().manual_seed(1))
+        for row, own in enumerate(training.cells):
+            states = training.layout.generate(training.parameters[row : row + 1], noise)[0]
+            told = self.ETA * torch.nn.functional.softplus(states.double().mean(dim=0))
+            counts = own.counts.double()
+            wanted = (counts.sum(dim=0) + 10 * every.mean(dim=0)) / (len(counts) + 10)
+            torch.testing.assert_close(told, wanted, rtol=0.1, atol=0.01)
+
+    def test_they_start_close_together(self):
+        def spread(start: str) -> float:
+            training = self.training(start=start)
+            noise = torch.randn(3, 1000, 4, generator=torch.Generator().manual_seed(1))
+            return float(training.layout.generate(training.parameters, noise).std(dim=1).mean())
+
+        assert spread("counts") < 0.5 * spread("random")
+
+    def test_a_start_at_counts_fits_at_once(self):
+        first = {
+            start: float(self.training(start=start).step()[2]) for start in ("random", "counts")
+        }
+        assert first["counts"] > first["random"] + 1  # nats per cell
+
+    def test_zero_probabilities_move_faster_and_nothing_else_does(self):
+        slow, fast = self.training(), self.training(zero_rate=3.0)
+        before = slow.logit_pi.clone()
+        slow.step()
+        fast.step()
+        assert torch.equal(slow.parameters, fast.parameters)
+        torch.testing.assert_close(fast.logit_pi - before, 3 * (slow.logit_pi - before))
