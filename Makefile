@@ -10,7 +10,7 @@
 
 PYTHON ?= python3
 CORES  ?= all
-# CONFIG=config/norman.yaml runs another configuration over the default one.
+# CONFIG=config/norman.yaml runs another configuration instead of the default one.
 CONFIG ?=
 WORKERS ?= auto
 

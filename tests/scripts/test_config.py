@@ -99,21 +99,6 @@ class TestShippedFiles:
         assert (config.folds.count, config.folds.tuning_doubles) == (10, 20)
         assert (config.genes.count, config.genes.markers_per_perturbation) == (1000, 20)
 
-    @pytest.mark.parametrize("name", [name for name in FILES if name != "config.yaml"])
-    @pytest.mark.parametrize(
-        "section", ["methods.lcd.prior", "methods.lcd.drift", "linear_drift"]
-    )
-    def test_no_size_is_left_to_the_default_run(self, name: str, section: str) -> None:
-        """Every file is read over the default run's, whose sizes are for its small panel."""
-
-        def keys(config: Any) -> set[str]:
-            for part in section.split("."):
-                config = config.get(part, {})
-            return set(config)
-
-        own = keys(read(name))
-        assert not own or keys(read("config.yaml")) - own == set()
-
     def test_published_grid_of_linear_systems(self) -> None:
         config = load_config(read("linear_systems.yaml"), "linear_systems.yaml")
         grid = config.linear_systems

@@ -21,9 +21,6 @@ FEWEST_CELLS = 4
 """Cells of a perturbation without which it cannot be evaluated (halves of two)."""
 FEWEST_SINGLES = 3
 """Perturbations of one target without which no effects are looked for."""
-GENERATOR = {"latent_dimensions": 64, "hidden": 64, "output_hidden": 256, "blocks": 4}
-"""The published generators. They are written out, as are the other settings that the default run
-has for its small panel: a configuration is read over that of the default run."""
 CELL_BOUNDS = (100, 50, 30, 20, 10, FEWEST_CELLS)
 """Least numbers of cells of a perturbation that are tried; the published one first."""
 
@@ -151,14 +148,11 @@ def prior(panel: Panel, genes: int, machine: Machine) -> dict[str, Any]:
         steps = min(50_000, max(6_000, round(200 * panel.conditions, -2)))
     long = steps >= 100_000
     return {
-        **GENERATOR,
         "steps": steps,
         "warmup_steps": 5000 if long else max(200, steps // 50),
         "learning_rate": 0.0003 if long else 0.001,
         "monte_carlo_states": 20_000 if machine.gpu else 300 if genes <= 100 else 500,
         "temperature": 5 if genes <= 250 else 20,
-        "start": "random",
-        "zero_rate": 1,
     }
 
 
@@ -179,8 +173,6 @@ def drift(panel: Panel, genes: int, machine: Machine) -> dict[str, Any]:
             "samples": samples,
             "steps": 50_000,
             "batch_states": 8192,
-            "learning_rate": 0.001,
-            "antithetic": False,
         }
     return {
         "hidden": 256 if genes <= 100 else 512,
@@ -188,8 +180,6 @@ def drift(panel: Panel, genes: int, machine: Machine) -> dict[str, Any]:
         "samples": samples,
         "steps": 4_000,
         "batch_states": 512,
-        "learning_rate": 0.001,
-        "antithetic": False,
     }
 
 
