@@ -420,8 +420,7 @@ class DriftSettings(Settings):
     antithetic: bool = setting(
         False,
         "Whether every state of a step occurs twice, with the same noise of either sign: where "
-        "noise is small the gradient then hardly varies, and fewer steps and a larger learning "
-        "rate do. Published: no.",
+        "noise is small the gradient then hardly varies, and half of the steps do. Published: no.",
         source=f"{METHODS} (false)",
     )
     log_every: int = setting(
