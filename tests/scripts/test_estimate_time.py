@@ -145,8 +145,8 @@ def kinds(load: Workload, own: Job) -> dict[str, float]:
 
 def test_steps_are_those_of_the_configuration(load: Workload) -> None:
     fit = {"fold": "2", "variant": "default"}
-    assert kinds(load, job("lcd_fit_prior", **fit)) == {"prior": 10_000}
-    assert kinds(load, job("lcd_fit_drift", **fit)) == {"drift": 4_000}
+    assert kinds(load, job("lcd_fit_prior", **fit)) == {"prior": 3_000}
+    assert kinds(load, job("lcd_fit_drift", **fit)) == {"drift": 2_000}
     assert kinds(load, job("lcd_predict", **fit)) == {"sampling": 6}  # 18 doubles in 3 folds
     assert kinds(load, job("lcd_check_fits", **fit)) == {"sampling": 73, "scores": 4 * 73}
     assert kinds(load, job("lcd_check_fits", fold="all", variant="effects"))["sampling"] == 79
@@ -156,7 +156,7 @@ def test_steps_are_those_of_the_configuration(load: Workload) -> None:
     work = load.work(linear)
     assert work is not None
     ((number, step),) = work.steps
-    assert (number, json.loads(step)["targets"]) == (6000, 30)
+    assert (number, json.loads(step)["targets"]) == (3000, 30)
 
 
 def test_equal_steps_are_measured_once(load: Workload) -> None:
@@ -174,7 +174,7 @@ def test_seconds_are_the_start_and_the_steps(load: Workload) -> None:
     ]  # fmt: skip
     (step,) = load.work(jobs[0]).steps  # type: ignore[union-attr]
     found, unknown = estimated(jobs, load, {step[1]: 0.01}, 3.0)
-    assert [each.seconds for each in found] == pytest.approx([3 + 10_000 * 0.01, 3 + 4.0])
+    assert [each.seconds for each in found] == pytest.approx([3 + 3_000 * 0.01, 3 + 4.0])
     assert [each.rough for each in found] == [False, True]
     assert [each.rule for each in unknown] == ["cpa_fit", "all"]
 
