@@ -458,8 +458,8 @@ class PriorTraining:
     def _start_at(self, initial: Tensor, counts: Mapping[str, Tensor], eta: Tensor) -> None:
         """Move initial generators, in place, to states that give about the mean counts."""
         layout, views = self.layout, self.layout.views(initial)
-        branches = [f"output_block{i}b" for i in range(layout.output_blocks)]
-        for name in ("output", *branches):
+        ends = ["output", *(f"output_block{i}b" for i in range(layout.output_blocks))]
+        for name in ends:
             views[f"{name}.weight"].mul_(START_SPREAD)
         totals = torch.stack([own.sum(dim=0, dtype=torch.float64) for own in counts.values()]).cpu()
         cells = torch.tensor([float(len(own)) for own in counts.values()]).double().unsqueeze(1)
@@ -467,12 +467,12 @@ class PriorTraining:
         rate = (totals + START_CELLS * mean) / (cells + START_CELLS) / eta.cpu().double()
         rate.clamp_(min=LEAST_RATE)
         wanted = rate + torch.log(-torch.expm1(-rate))  # softplus of it is the rate
-        noise = stream(self.seed, "prior", "start")
+        noise, bias = stream(self.seed, "prior", "start"), views[f"{ends[-1]}.bias"]
         for row, state in enumerate(wanted):
             own = initial[row : row + 1]
             eps = torch.randn(1, 1000, self.settings.latent_dimensions, generator=noise)
             now = layout.generate(own, eps)[0].double().mean(dim=0)
-            views[f"{('output', *branches)[-1]}.bias"][row, 0] += (state - now).float()
+            bias[row, 0] += (state - now).float()
 
     def _draw_conditions(self) -> list[int]:
         order = torch.randperm(len(self.names), generator=self.draws)
