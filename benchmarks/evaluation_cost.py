@@ -76,10 +76,11 @@ def main() -> None:
             start = time.perf_counter()
             compute_metrics.main(
                 train=str(path / "train.h5ad"), test=str(path / "test.h5ad"),
-                test_perturbations=str(path / "names.txt"), prediction=str(path / "p.h5ad"),
+                test_perturbations=str(path / "names.txt"), predictions=[str(path / "p.h5ad")],
                 test_differential_expression=str(path / "tests.tsv"),
-                metrics_table=str(path / "m.tsv"), metrics=list(METRICS), top_genes=20,
-                components=20, cells=cells, splits=4, max_cells=None, method="m", fold="1", seed=1,
+                metrics_tables=[str(path / "m.tsv")], metrics=list(METRICS), top_genes=20,
+                components=20, cells=cells, splits=4, max_cells=None, methods=["m"], values=[None],
+                fold="1", seed=1,
             )  # fmt: skip
             seconds = time.perf_counter() - start
             print(

@@ -86,7 +86,6 @@ class Drift(nn.Module):
         self.settings = settings
         hidden, embedding_dimensions = settings.hidden, settings.embedding_dimensions
         time_dimensions = settings.time_dimensions
-        alphas = noise_levels(settings)
         self.input = nn.Linear(genes, hidden)
         self.middle = nn.Linear(hidden, hidden)
         self.output = nn.Linear(hidden, genes)
@@ -96,8 +95,13 @@ class Drift(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(time_dimensions, hidden), nn.Tanh(), nn.Linear(hidden, hidden)
         )
-        self.register_buffer("alphas", alphas)
-        self.register_buffer("positions", sinusoidal_positions(len(alphas), time_dimensions))
+        levels = settings.noise_levels
+        self.register_buffer("alphas", torch.empty(levels, dtype=torch.float64))
+        self.register_buffer("positions", torch.empty(levels, 2 * (time_dimensions // 2)))
+        # Without memory there is nothing to fill, and any arithmetic there costs 2 s of imports.
+        if not self.alphas.is_meta:
+            self.alphas.copy_(noise_levels(settings))
+            self.positions.copy_(sinusoidal_positions(levels, time_dimensions))
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw initial parameters: weights N(0, 1/fan_in), biases zero, embeddings N(0, 0.01^2)."""

@@ -117,12 +117,11 @@ def control_jacobian(
     """
     control = units.mean.new_zeros(1, targets)
     start, _, evaluate = _prepare(drift, control, units, level)
-    row = torch.zeros(1, dtype=torch.int64, device=start.device)
-
-    def at(s: Tensor) -> Tensor:
-        return evaluate(s[None], row, level)[0]
-
-    inner: Tensor = torch.func.jacrev(at)(start[0]).detach()
+    # Row i is the gradient of output i at a copy of its own; torch.func imports for 2 s.
+    d = start.shape[1]
+    states = start[:1].detach().repeat(d, 1).requires_grad_()
+    rows = torch.zeros(d, dtype=torch.int64, device=start.device)
+    (inner,) = torch.autograd.grad(evaluate(states, rows, level).diagonal().sum(), states)
     local = units.to(start.device)
     left = local.drift_to_original(inner.T)  # rows are columns of T^-1 J_s
     return local.drift_to_original(left.T).cpu().numpy()

@@ -121,9 +121,10 @@ def test_a_prediction_is_scored_or_refused(drawn, cells):
         def call():
             compute_metrics.main(
                 train=own.train, test=own.test, test_perturbations=own.test_perturbations,
-                prediction=str(path), test_differential_expression=tests, metrics_table=str(table),
-                metrics=METRICS_CHECKED, values=drawn[-1], top_genes=4, components=3, cells=cells,
-                splits=2, max_cells=None, method="mine", fold="1", seed=7,
+                predictions=[str(path)], test_differential_expression=tests,
+                metrics_tables=[str(table)],
+                metrics=METRICS_CHECKED, values=[drawn[-1]], top_genes=4, components=3, cells=cells,
+                splits=2, max_cells=None, methods=["mine"], fold="1", seed=7,
             )  # fmt: skip
 
         if outcome(call, out) is not None:

@@ -150,8 +150,11 @@ def test_steps_are_those_of_the_configuration(load: Workload) -> None:
     assert kinds(load, job("lcd_predict", **fit)) == {"sampling": 6}  # 18 doubles in 3 folds
     assert kinds(load, job("lcd_check_fits", **fit)) == {"sampling": 73, "scores": 4 * 73}
     assert kinds(load, job("lcd_check_fits", fold="all", variant="effects"))["sampling"] == 79
-    metrics = job("compute_metrics", method="salt", **fit)
-    assert kinds(load, metrics) == {"scores": 6 * load.config.evaluation.splits}
+    of_one = {"scores": 6 * load.config.evaluation.splits}
+    of_all = {"scores": of_one["scores"] * len(load.plan.benchmark)}
+    assert kinds(load, job("compute_metrics", fold="2")) == of_all
+    point = job("compute_tuning_metrics", method="salt", variant="default")
+    assert kinds(load, point).keys() == {"scores"}
     linear = job("fit_linear_drift", structure="power_law", genes="100", percent="30", system="1")
     work = load.work(linear)
     assert work is not None

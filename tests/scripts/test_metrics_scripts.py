@@ -68,7 +68,8 @@ def evaluate(fold, de_table, prediction, table, **changes):
         "cells": "all",
         "splits": 3,
         "max_cells": None,
-        "method": "m",
+        "methods": ["m"],
+        "values": [None],
         "fold": "1",
         "seed": 7,
     }
@@ -76,9 +77,9 @@ def evaluate(fold, de_table, prediction, table, **changes):
         train=fold.train,
         test=fold.test,
         test_perturbations=fold.test_perturbations,
-        prediction=prediction,
+        predictions=[prediction],
         test_differential_expression=de_table,
-        metrics_table=str(table),
+        metrics_tables=[str(table)],
         **(settings | changes),
     )
     return read_tsv(table, dtype={"fold": str})
@@ -511,7 +512,7 @@ def test_the_chain_ranks_methods_as_it_should(fold, de_table, predictions, tmp_p
     tables = []
     for method, path in predictions.items():
         table = tmp_path / f"{method}.tsv"
-        evaluate(fold, de_table, path, table, method=method)
+        evaluate(fold, de_table, path, table, methods=[method])
         tables.append(str(table))
     summary = aggregate(tables, tmp_path / "out", reference="salt")["summary"]
     for metric in ("mmd_top_de", "rmse_top_de", "energy_distance_all", "wasserstein1_top_de"):

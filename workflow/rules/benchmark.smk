@@ -7,31 +7,23 @@ rule compute_metrics:
         test="<results>/folds/{fold}/data/test.h5ad",
         test_perturbations="<results>/folds/{fold}/data/test_perturbations.txt",
         test_differential_expression="<results>/folds/{fold}/data/test_differential_expression.tsv",
-        prediction=lambda wildcards: prediction_of(**wildcards),
+        predictions=lambda wildcards: [
+            prediction_of(wildcards.fold, *fit) for fit in PLAN.benchmark
+        ],
     output:
-        metrics_table="<results>/folds/{fold}/{method}/{variant}/metrics.tsv",
+        metrics_tables=[metrics_of("{fold}", fit) for fit in PLAN.benchmark],
     log:
-        "<logs>/folds/{fold}/{method}/{variant}/compute_metrics.log",
+        "<logs>/folds/{fold}/compute_metrics.log",
     benchmark:
-        "<benchmarks>/folds/{fold}/{method}/{variant}/compute_metrics.tsv"
+        "<benchmarks>/folds/{fold}/compute_metrics.tsv"
+    wildcard_constraints:
+        fold="|".join(FOLDS),
     conda:
         "../../envs/core.yaml"
     params:
-        metrics=CFG.evaluation.metrics,
-        top_genes=CFG.evaluation.top_genes,
-        components=CFG.evaluation.components,
-        cells=CFG.evaluation.cells,
-        splits=CFG.evaluation.splits,
-        max_cells=CFG.evaluation.max_cells,
-        values=lambda wildcards: getattr(PLAN.own_prediction(wildcards.method), "values", None),
-        method=lambda wildcards: str(Fit(wildcards.method, Variant.parse(wildcards.variant))),
-        fold="{fold}",
-        # the same for all methods, which are then compared with the same cells
-        seed=lambda wildcards: derive_seed(
-            CFG.seed, run=CFG.run, fold=wildcards.fold, purpose="metrics"
-        ),
-        threads=1,
-        source=source("benchmark/compute_metrics"),
+        **metrics_params(),
+        methods=[str(fit) for fit in PLAN.benchmark],
+        values=[values_of(fit.method) for fit in PLAN.benchmark],
     script:
         "../scripts/benchmark/compute_metrics.py"
 

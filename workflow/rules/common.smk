@@ -483,6 +483,34 @@ def metrics_of(fold, fit):
     return f"{RESULTS}/folds/{fold}/{fit.method}/{fit.variant}/metrics.tsv"
 
 
+def values_of(method):
+    """What the prediction of a method holds, if it was made elsewhere and its entry says so."""
+    return getattr(PLAN.own_prediction(method), "values", None)
+
+
+def metrics_params():
+    """Parameters of the comparison of predictions with the cells of a fold."""
+
+    def fold(wildcards):
+        return getattr(wildcards, "fold", TUNING)
+
+    return dict(
+        metrics=CFG.evaluation.metrics,
+        top_genes=CFG.evaluation.top_genes,
+        components=CFG.evaluation.components,
+        cells=CFG.evaluation.cells,
+        splits=CFG.evaluation.splits,
+        max_cells=CFG.evaluation.max_cells,
+        fold=fold,
+        # the same for all methods, which are then compared with the same cells
+        seed=lambda wildcards: derive_seed(
+            CFG.seed, run=CFG.run, fold=fold(wildcards), purpose="metrics"
+        ),
+        threads=1,
+        source=source("benchmark/compute_metrics"),
+    )
+
+
 def external_files(name):
     """Files of the evaluators made elsewhere, one for each that runs on a fit of a fold."""
     return [

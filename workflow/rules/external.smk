@@ -15,7 +15,7 @@ rule export_cells:
     conda:
         "../../envs/core.yaml"
     params:
-        values=lambda wildcards: getattr(PLAN.own_prediction(wildcards.method), "values", None),
+        values=lambda wildcards: values_of(wildcards.method),
         source=source("external/export_cells"),
     script:
         "../scripts/external/export_cells.py"

@@ -1,6 +1,29 @@
 """Choosing settings of methods on combinations held out for that alone."""
 
 
+rule compute_tuning_metrics:
+    input:
+        train=f"<results>/folds/{TUNING}/data/train.h5ad",
+        test=f"<results>/folds/{TUNING}/data/test.h5ad",
+        test_perturbations=f"<results>/folds/{TUNING}/data/test_perturbations.txt",
+        test_differential_expression=f"<results>/folds/{TUNING}/data/test_differential_expression.tsv",
+        predictions=lambda wildcards: [prediction_of(TUNING, **wildcards)],
+    output:
+        metrics_tables=[f"<results>/folds/{TUNING}/{{method}}/{{variant}}/metrics.tsv"],
+    log:
+        f"<logs>/folds/{TUNING}/{{method}}/{{variant}}/compute_metrics.log",
+    benchmark:
+        f"<benchmarks>/folds/{TUNING}/{{method}}/{{variant}}/compute_metrics.tsv"
+    conda:
+        "../../envs/core.yaml"
+    params:
+        **metrics_params(),
+        methods=lambda wildcards: [str(Fit(wildcards.method, Variant.parse(wildcards.variant)))],
+        values=lambda wildcards: [values_of(wildcards.method)],
+    script:
+        "../scripts/benchmark/compute_metrics.py"
+
+
 rule choose_settings:
     input:
         metrics_tables=grid_metrics,

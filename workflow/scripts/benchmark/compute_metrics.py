@@ -1,7 +1,9 @@
-"""Compare the cells that one method predicts with the held-out cells of a fold."""
+"""Compare the cells that methods predict with the held-out cells of a fold."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -57,46 +59,98 @@ def read_tests(path: str, genes: pd.Index, perturbations: list[str]) -> dict[str
     return results
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out cells of a fold and what predictions of them are compared with.
+
+    Attributes
+    ----------
+    observed
+        The cells, with the genes of the fold.
+    labels
+        Perturbation of every cell.
+    perturbations
+        Held-out perturbations.
+    tests
+        For each, its differential expression, one row per gene.
+    means
+        Mean expression of every training condition, (conditions, genes).
+    loadings
+        Principal components of training cells, (genes, k); None where no metric needs them.
+    """
+
+    observed: ad.AnnData
+    labels: NDArray[Any]
+    perturbations: list[str]
+    tests: dict[str, pd.DataFrame]
+    means: pd.DataFrame
+    loadings: NDArray[np.float64] | None
+
+
+def read_fold(
+    train: str,
+    test: str,
+    test_perturbations: str,
+    test_differential_expression: str,
+    components: int | None,
+    seed: int,
+) -> HeldOut:
+    """Read the files of a fold; ``components`` is None where no metric needs them."""
+    trained, observed = read_screen(train), read_screen(test)
+    genes = trained.var_names
+    if not observed.var_names.equals(genes):
+        raise InputError("genes differ from those of the training cells", where=test)
+    perturbations = sorted(read_names(test_perturbations))
+    return HeldOut(
+        observed,
+        labels_of(observed),
+        perturbations,
+        read_tests(test_differential_expression, genes, perturbations),
+        mean_expression(trained),
+        None if components is None else principal_components(trained, components, seed),
+    )
+
+
 def main(
     *,
     train: str,
     test: str,
     test_perturbations: str,
-    prediction: str,
+    predictions: Sequence[str],
     test_differential_expression: str,
-    metrics_table: str,
+    metrics_tables: Sequence[str],
     metrics: list[str],
-    values: str | None = None,
+    values: Sequence[str | None],
     top_genes: int,
     components: int,
     cells: str,
     splits: int,
     max_cells: int | None,
-    method: str,
+    methods: Sequence[str],
     fold: str,
     seed: int,
 ) -> None:
-    """Write one row per perturbation and metric; no value where the method does not predict it.
+    """Write, of every method, one row per perturbation and metric.
 
-    With ``cells: equal`` every value is a mean over ``splits`` random halves of the observed cells:
-    a prediction is compared with one half, by as many predicted cells as there are in the other.
-    The noise ceiling, which predicts the observed cells, has that other half, and so faces the
-    same cells with the same number as every method. With ``all`` every predicted cell is compared
-    with every observed one, and only predictions that hold observed cells are split. An observed
-    cell is never compared with itself.
+    There is no value where the method does not predict the perturbation. With ``cells: equal``
+    every value is a mean over ``splits`` random halves of the observed cells: a prediction is
+    compared with one half, by as many predicted cells as there are in the other. The noise
+    ceiling, which predicts the observed cells, has that other half, and so faces the same cells
+    with the same number as every method. With ``all`` every predicted cell is compared with every
+    observed one, and only predictions that hold observed cells are split. An observed cell is
+    never compared with itself.
 
     Parameters
     ----------
     train, test, test_perturbations, test_differential_expression
         Files of the fold.
-    prediction
-        The prediction (h5ad), see ``pipeline.predictions``.
-    metrics_table
-        TSV to write.
+    predictions, metrics_tables, methods
+        Of every method: the prediction (h5ad, see ``pipeline.predictions``), the TSV to write,
+        and the name in it.
+    values
+        What a prediction's ``X`` holds; None reads it from the file.
     metrics
         Names of metrics.
-    values
-        What the prediction's ``X`` holds; None reads it from the file.
     top_genes
         Genes of least P value that the ``top_de`` metrics compare.
     components
@@ -105,24 +159,54 @@ def main(
         See above.
     max_cells
         Most cells of either side, drawn at random; all if None.
-    method, fold
-        Names, for the table.
+    fold
+        Its name, for the tables.
     """
     check_metric_names(metrics)
-    trained, observed = read_screen(train), read_screen(test)
-    genes = trained.var_names
-    if not observed.var_names.equals(genes):
-        raise InputError("genes differ from those of the training cells", where=test)
-    if not 1 <= top_genes <= len(genes):
+    held_out = read_fold(
+        train,
+        test,
+        test_perturbations,
+        test_differential_expression,
+        components if "mmd_pca" in metrics else None,
+        seed,
+    )
+    number = held_out.observed.n_vars
+    if not 1 <= top_genes <= number:
         raise InputError(
             "the number of top genes must lie between 1 and the number of genes",
             where="top_genes",
-            found=f"{top_genes}, {len(genes)} genes",
+            found=f"{top_genes}, {number} genes",
         )
-    labels = labels_of(observed)
-    perturbations = sorted(read_names(test_perturbations))
-    predicted = read_prediction(prediction, genes, perturbations, values)
-    everything, perturbations = perturbations, predicted.predicted(perturbations)
+    for method, prediction, holds, path in zip(
+        methods, predictions, values, metrics_tables, strict=True
+    ):
+        table = score_prediction(
+            prediction, held_out, metrics, holds, top_genes, cells, splits, max_cells, seed
+        )
+        table.insert(0, "fold", fold)
+        table.insert(1, "method", method)
+        write_tsv(table, path)
+        scored = table.loc[table["n_predicted"] > 0, "perturbation"].nunique()
+        logging.info("%s, fold %s: %d perturbations", method, fold, scored)
+
+
+def score_prediction(
+    prediction: str,
+    held_out: HeldOut,
+    metrics: list[str],
+    values: str | None,
+    top_genes: int,
+    cells: str,
+    splits: int,
+    max_cells: int | None,
+    seed: int,
+) -> pd.DataFrame:
+    """Metrics of one prediction, a row per perturbation and metric; see :func:`main`."""
+    observed, labels, means = held_out.observed, held_out.labels, held_out.means
+    everything = held_out.perturbations
+    predicted = read_prediction(prediction, observed.var_names, everything, values)
+    perturbations = predicted.predicted(everything)
     if not perturbations:
         raise InputError(
             "no perturbation is predicted",
@@ -130,18 +214,13 @@ def main(
             found=everything,
             remedy="predict at least one of them",
         )
-    tests = read_tests(test_differential_expression, genes, perturbations)
-    means = mean_expression(trained)
     control_mean = means.loc[CONTROL].to_numpy()
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
     over_one = metrics_of("perturbation", metrics, cells=predicted.has_cells)
     over_panel = metrics_of("panel", metrics, cells=predicted.has_cells)
     left_out = [name for name in metrics if name not in {*over_one, *over_panel}]
     if left_out:
-        logging.info("no cells, but profiles: without %s", ", ".join(left_out))
-    loadings = None
-    if "mmd_pca" in over_one:
-        loadings = principal_components(trained, components, seed)
+        logging.info("%s has no cells, but profiles: without %s", prediction, ", ".join(left_out))
 
     found: dict[str, dict[str, list[float]]] = {name: {} for name in perturbations}
     numbers: dict[str, dict[str, int]] = {}
@@ -154,7 +233,7 @@ def main(
             )
         )
         observed_cells, predicted_cells = lognorm(observed.X[own]), predicted.lognorm(theirs)
-        described = tests[name]
+        described = held_out.tests[name]
         sides[name] = []
         for left, right in pairs:
             compared, prediction_of_it = observed_cells[left], predicted_cells[right]
@@ -172,7 +251,7 @@ def main(
                 differentially_expressed=(described["p_adjusted"] < SIGNIFICANT).to_numpy(),
                 additive_mean=additive_mean(means, name),
                 de_score=de_score(described),
-                components=loadings,
+                components=held_out.loadings,
             )
             for metric, value in values_of_it.items():
                 found[name].setdefault(metric, []).append(value)
@@ -204,8 +283,6 @@ def main(
     for name in everything:
         targets = targets_of(name)
         common = {
-            "fold": fold,
-            "method": method,
             "perturbation": name,
             "n_targets": len(targets),
             "singles_measured": sum(target in means.index for target in targets),
@@ -215,10 +292,9 @@ def main(
             for metric in metrics
             if metric in found[name]
         ]
-    write_tsv(pd.DataFrame(rows), metrics_table)
     if predicted.not_predicted:
-        logging.warning("not predicted: %s", ", ".join(predicted.not_predicted))
-    logging.info("%s, fold %s: %d perturbations", method, fold, len(perturbations))
+        logging.warning("not predicted in %s: %s", prediction, ", ".join(predicted.not_predicted))
+    return pd.DataFrame(rows)
 
 
 def pairs_of_sides(

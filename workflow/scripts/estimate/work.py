@@ -44,6 +44,8 @@ NOT_COUNTED = ("download_screen", "download_gene_sets", "make_environment", "all
 """Rules whose time is that of the network, and the target itself."""
 OTHER_PEOPLES = ("cpa_fit", "gears_fit", "run_cell_eval", "run_scperteval")
 """Rules that start other people's packages, whose time nothing here says."""
+METRICS = ("compute_metrics", "compute_tuning_metrics")
+"""Rules that compare predictions with held-out cells, of a whole fold or one of a grid."""
 FIGURE, TABLE = 4.0, 1.0
 """Seconds of a figure and of a table beyond the start of their job."""
 SMALL_STEP = 0.003
@@ -110,6 +112,7 @@ class Workload:
             "lcd_predict": self._predict,
             "lcd_check_fits": self._check,
             "compute_metrics": self._metrics,
+            "compute_tuning_metrics": self._metrics,
             "estimate_effects": self._effects,
             "differential_expression": self._tests,
             "fit_linear_drift": self._linear_drift,
@@ -132,7 +135,7 @@ class Workload:
 
     def threads(self, job: Job) -> int:
         """Threads of a job."""
-        measured = job.rule in self._by_rule and job.rule != "compute_metrics"
+        measured = job.rule in self._by_rule and job.rule not in METRICS
         return self.config.threads.fit if measured else 1
 
     # --- sizes of a fold --------------------------------------------------------------------------
@@ -234,7 +237,9 @@ class Workload:
         evaluation = self.config.evaluation
         names = metrics_of("perturbation", evaluation.metrics, cells=True)
         half = max(2, self.data.median_cells // 2)
-        held_out = self._held_out(job.wildcards["fold"])
+        held_out = self._held_out(job.wildcards.get("fold", "tuning"))
+        if job.rule == "compute_metrics":
+            held_out *= len(self.plan.benchmark)
         if evaluation.cells == "equal":
             return Work(((held_out * evaluation.splits, self._scores(half, half, names)),))
         whole = self._scores(self.config.prediction.cells, self.data.median_cells, names)
@@ -294,6 +299,7 @@ def stage_of(job: Job) -> str:
         "lcd_check_fits": "checks of the fits",
         "lcd_predict": "predictions by LCD",
         "compute_metrics": "metrics",
+        "compute_tuning_metrics": "metrics",
         "measure_interactions": "metrics",
         "estimate_effects": "effects",
     }

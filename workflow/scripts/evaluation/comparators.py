@@ -140,11 +140,12 @@ def inspre(
     U, dual = R.copy(), np.zeros((n, n))
     for _ in range(iterations):
         # columns of U separate: (W_j + rho V^T V) u = W_j r + rho V^T (I - dual)_j
-        gram, right = rho * V.T @ V, rho * V.T @ (eye - dual)
+        gram, right = rho * V.T @ V, weight * R + rho * V.T @ (eye - dual)
         for j in range(n):
-            U[:, j] = np.linalg.solve(
-                np.diag(weight[:, j]) + gram, weight[:, j] * R[:, j] + right[:, j]
-            )
+            own_gram = gram.copy()
+            own_gram.flat[:: n + 1] += weight[:, j]
+            factor = scipy.linalg.cho_factor(own_gram, overwrite_a=True, check_finite=False)
+            U[:, j] = scipy.linalg.cho_solve(factor, right[:, j], check_finite=False)
         step = 1.0 / (rho * np.linalg.norm(U, 2) ** 2)
         for _ in range(10):
             V = V - step * rho * (V @ U - eye + dual) @ U.T
