@@ -568,6 +568,43 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "raise",
     ),
     "negative ridge": ({"clipr": {"ridge": -0.1}}, "clipr.ridge", "-0.1", "at least 0"),
+    "a name that tables use for something else": (
+        {"methods": {"observed": {"predictions": "x_{fold}.h5ad"}}},
+        "methods.observed",
+        "observed",
+        "another name",
+    ),
+    "a method against itself": (
+        {"interactions": {"versus": "lcd"}},
+        "interactions.versus",
+        "lcd, which is evaluation.reference too",
+        "another method",
+    ),
+    "profiles and metrics of cells": (
+        {"prediction": {"keep": "profiles"}, "evaluation": {"metrics": ["mmd_all"]}},
+        "evaluation.metrics",
+        "mmd_all; prediction.keep: profiles",
+        "a metric of means",
+    ),
+    "profiles of one's own and metrics of cells": (
+        {
+            "methods": {"mine": {"predictions": "x_{fold}.h5ad", "values": "profile"}},
+            "evaluation": {"metrics": ["mmd_all"]},
+        },
+        "evaluation.metrics",
+        "mmd_all; methods.mine.values: profile",
+        "a metric of means",
+    ),
+    "profiles tuned by a metric of cells": (
+        {
+            "prediction": {"keep": "profiles"},
+            "folds": {"tuning_doubles": 2},
+            "tuning": {"methods": ["lcd"]},
+        },
+        "tuning.metric",
+        "mmd_top_de, prediction.keep: profiles",
+        "a metric of means",
+    ),
     "more genes compared than modelled": (
         {"genes": {"count": 10}},
         "evaluation.top_genes",

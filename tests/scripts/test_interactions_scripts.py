@@ -116,7 +116,7 @@ def many_pairs(n=40, seed=1):
     return pd.DataFrame(rows)[measure_interactions.COLUMNS], pd.DataFrame(metrics)
 
 
-def aggregated(folder, interactions, metrics, annotations=None):
+def aggregated(folder, interactions, metrics, annotations=None, versus="salt"):
     write_tsv(interactions, folder / "fold.tsv")
     write_tsv(metrics, folder / "metrics.tsv")
     outputs = ("observed", "predicted", "thresholds", "by_type", "confusion")
@@ -124,9 +124,17 @@ def aggregated(folder, interactions, metrics, annotations=None):
         tables=[str(folder / "fold.tsv")], metrics=str(folder / "metrics.tsv"),
         **{name: str(folder / f"{name}.tsv") for name in outputs},
         published=PUBLISHED, annotations=annotations, metric="mmd_top_de", reference="lcd",
-        versus="salt",
+        versus=versus,
     )  # fmt: skip
     return {name: read_tsv(folder / f"{name}.tsv") for name in outputs}
+
+
+def test_a_method_that_runs_alone_is_compared_with_itself(tmp_path):
+    """Where no other method runs; there are medians, and a reason for the lack of a test."""
+    table = aggregated(tmp_path, *many_pairs(), versus="lcd")["by_type"].set_index("type")
+    assert table["median"].equals(table["versus_median"])
+    assert np.isfinite(table.loc["all", "median"])
+    assert table.loc["all", "reason"] == "all differences are zero"
 
 
 def test_tables_over_all_folds(tmp_path):
@@ -195,6 +203,9 @@ def test_annotations_move_the_thresholds(tmp_path, caplog):
         ("a.json", "{", "JSON file with lists of pairs by type"),
         ("a.tsv", "pair\tkind\nA+B\tsynergy\n", "columns perturbation and type"),
         ("a.json", '{"friendship": ["A+B"]}', "no type of interaction is known"),
+        ("a.json", '{"synergy": ["A+B"], "synergy": ["C+D"]}', "the same key twice: synergy"),
+        ("a.json", '{"synergy": ["A+B+C"]}', r"(?s)pairs of targets.*A\+B\+C"),
+        ("a.json", '{"synergy": ["A+"]}', r"(?s)pairs of targets.*'A\+'"),
     ],
 )
 def test_annotations_that_are_none(name, content, message, tmp_path):
@@ -202,6 +213,14 @@ def test_annotations_that_are_none(name, content, message, tmp_path):
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         aggregate_interactions.read_annotations(str(path))
+
+
+def test_blanks_in_annotations_and_pairs_that_nobody_measured(tmp_path, caplog):
+    path = tmp_path / "a.json"
+    path.write_text('{" Epistatic ": ["B + A", " D+C"]}')
+    assert aggregate_interactions.read_annotations(str(path)) == {"epistasis": ["A+B", "C+D"]}
+    aggregated(tmp_path, *many_pairs(), str(path))
+    assert "0 of 2 annotated pairs are held out and measured" in caplog.text
 
 
 @pytest.mark.parametrize("n", [0, 1, 40])

@@ -1,7 +1,9 @@
 """Differential expression, metrics and benchmark tables against independent computations."""
 
 import importlib
+from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from evaluation.distances import maximum_mean_discrepancy
 from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.differential_expression import ranked
-from pipeline.predictions import draw_rows, prediction_writer, read_prediction
+from pipeline.predictions import draw_rows, labels_of, prediction_writer, read_prediction
 from pipeline.screen import CONTROL, read_screen, write_h5ad
 from pipeline.tables import read_tsv, write_tsv
 from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, cells_of, write_fold
@@ -73,14 +75,13 @@ def evaluate(fold, de_table, prediction, table, **changes):
         "fold": "1",
         "seed": 7,
     }
+    given = {"predictions": [prediction], "metrics_tables": [str(table)]}
     compute_metrics.main(
         train=fold.train,
         test=fold.test,
         test_perturbations=fold.test_perturbations,
-        predictions=[prediction],
         test_differential_expression=de_table,
-        metrics_tables=[str(table)],
-        **(settings | changes),
+        **(given | settings | changes),
     )
     return read_tsv(table, dtype={"fold": str})
 
@@ -224,6 +225,87 @@ def test_the_truth_is_as_good_as_the_ceiling_where_numbers_are_equal(tmp_path, d
     assert ratio.tolist() == pytest.approx([1.0, 1.0], abs=0.08)
 
 
+def test_the_interpolated_duplicate_draws_each_gene_by_its_own_p_value(
+    fold, de_table, predictions, tmp_path
+):
+    """One half, gene by gene between itself and the training mean; nothing of the other half."""
+    path = tmp_path / "interpolated.h5ad"
+    importlib.import_module("methods.interpolated_duplicate.predict").main(
+        train=fold.train, test=fold.test, test_perturbations=fold.test_perturbations,
+        prediction=str(path), keep="cells",
+    )  # fmt: skip
+    table = evaluate(
+        fold, de_table, str(path), tmp_path / "m.tsv", cells="equal", splits=1,
+        metrics=["pearson_mean", "mmd_all"],
+    )  # fmt: skip
+    trained = read_screen(fold.train)
+    by_label = {name: lognorm_loops(trained.X[labels_of(trained) == name]) for name in TRAINED}
+    del by_label[CONTROL]
+    pooled = np.vstack(list(by_label.values()))
+    target = np.mean([cells.mean(0) for cells in by_label.values()], axis=0)
+    for name in HELD_OUT:
+        cells = expression(fold.test, name).astype(float)
+        left = draw_rows(np.arange(30), 15, 7, f"observed {name} 0")
+        right = cells[np.setdiff1d(np.arange(30), left)]
+        p = stats.ttest_ind(right, pooled, equal_var=False).pvalue
+        pull = multipletests(p, method="fdr_bh")[1]
+        assert 0 < pull.min() < 0.01, "a gene that keeps its own mean"
+        assert pull.max() > 0.1, "and one that does not"
+        moved = np.maximum(right + pull * (target - right.mean(0)), 0).mean(0)
+        wanted = stats.pearsonr(moved, cells[left].mean(0)).statistic
+        found = table[(table["perturbation"] == name) & (table["metric"] == "pearson_mean")]
+        assert found["value"].item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_profiles_of_no_change_have_no_correlation_of_changes(fold, de_table, tmp_path):
+    """Single precision once made a correlation of the rounding errors of the control's mean."""
+    for keep in ("cells", "profiles"):
+        importlib.import_module("methods.control.predict").main(
+            train=fold.train, test_perturbations=fold.test_perturbations,
+            prediction=str(tmp_path / f"{keep}.h5ad"), n_cells=10_000, keep=keep, seed=5,
+        )  # fmt: skip
+        table = evaluate(fold, de_table, str(tmp_path / f"{keep}.h5ad"), tmp_path / "m.tsv")
+        assert table.loc[table["metric"] == "pearson_delta", "value"].isna().all()
+        chance = table.loc[table["metric"] == "discrimination_cosine", "value"]
+        assert chance.tolist() == pytest.approx([0.5] * len(HELD_OUT))
+
+
+def test_profiles_need_a_metric_of_means(fold, de_table, tmp_path):
+    importlib.import_module("methods.salt.predict").main(
+        train=fold.train, test_perturbations=fold.test_perturbations,
+        prediction=str(tmp_path / "p.h5ad"), n_cells=25, keep="profiles", seed=5,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"(?s)all metrics compare cells.*mmd_all"):
+        evaluate(fold, de_table, str(tmp_path / "p.h5ad"), tmp_path / "m.tsv", metrics=["mmd_all"])
+    assert not (tmp_path / "m.tsv").exists()
+
+
+def test_fewer_predicted_cells_than_others_have_are_told(
+    fold, de_table, predictions, tmp_path, caplog
+):
+    fewer = ad.read_h5ad(predictions["salt"])
+    fewer = fewer[~fewer.obs["perturbation"].duplicated() | (np.arange(len(fewer)) % 5 == 0)]
+    fewer.copy().write_h5ad(tmp_path / "fewer.h5ad")
+    evaluate(fold, de_table, str(tmp_path / "fewer.h5ad"), tmp_path / "m.tsv", cells="equal")
+    assert "predicted cells face halves of 15 observed ones" in caplog.text
+    caplog.clear()
+    evaluate(fold, de_table, predictions["salt"], tmp_path / "m.tsv", cells="equal")
+    assert "predicted cells face halves" not in caplog.text
+
+
+def test_several_methods_at_a_time_have_the_tables_of_each_alone(
+    fold, de_table, predictions, tmp_path
+):
+    together = [str(tmp_path / f"{name}.tsv") for name in predictions]
+    evaluate(
+        fold, de_table, "", together[0], predictions=list(predictions.values()),
+        metrics_tables=together, methods=list(predictions), values=[None] * len(predictions),
+    )  # fmt: skip
+    for (name, path), own in zip(predictions.items(), together, strict=True):
+        evaluate(fold, de_table, path, tmp_path / "alone.tsv", methods=[name])
+        assert Path(own).read_bytes() == (tmp_path / "alone.tsv").read_bytes()
+
+
 def test_predictions_are_told_apart_among_all_measured(fold, de_table, predictions, tmp_path):
     """Ranks among the held-out and the training perturbations, the control left out."""
     table = evaluate(fold, de_table, predictions["salt"], tmp_path / "m.tsv")
@@ -327,7 +409,7 @@ def aggregate(tables, folder, **kwargs):
     paths = {name: str(folder / f"{name}.tsv") for name in names}
     defaults = {
         "folds": ["1", "2", "10"], "reference": "lcd", "duplicates": ["ceiling"],
-        "negatives": ["control"], "bootstrap": 500, "seed": 1,
+        "negatives": ["control"], "no_methods": [], "bootstrap": 500, "seed": 1,
     }  # fmt: skip
     aggregate_metrics.main(tables=tables, **paths, **(defaults | kwargs))
     return {
@@ -382,7 +464,12 @@ def test_p_values_are_adjusted_over_the_methods_of_a_metric(two_methods, tmp_pat
     tables.append(write_values(tmp_path / "lcd1.tsv", "1", "lcd", "mmd_all", values))
     tables.append(write_values(tmp_path / "lcdp.tsv", "1", "lcd", "de_ap", values))
     rates = aggregate(tables, tmp_path / "out")["win_rates"]
-    for _, own in rates.groupby("metric"):
+    without = aggregate(tables, tmp_path / "without", no_methods=["control"])["win_rates"]
+    duplicate = without["versus"] == "control"
+    assert without.loc[duplicate, "p_adjusted"].isna().all()
+    assert without.loc[duplicate, "p_value"].notna().any()
+    both = pd.concat([rates, without[~duplicate].assign(metric=without["metric"] + " without")])
+    for _, own in both.groupby("metric"):
         tested = own.dropna(subset=["p_value"]).sort_values("p_value")
         running = 0.0  # Holm, written out
         for rank, row in enumerate(tested.itertuples()):
@@ -415,6 +502,16 @@ def test_calibration_by_hand(tmp_path):
     assert pearson["dynamic_range_fraction"] == pytest.approx(wanted, rel=1e-4)
     assert pearson["bound_discrimination_score"] == pytest.approx(1 / 4)
     assert aggregate(tables, tmp_path / "none", duplicates=[])["calibration"].empty
+    # a control beyond perfect, as an unbiased distance can be, leaves no room to be better
+    for m, v in (("ceiling", [0.001, 0.2]), ("control", [-0.001, 0.4]), ("lcd", [1.0] * 2)):
+        tables.append(
+            write_values(
+                tmp_path / f"{m}e.tsv", "1", m, "mmd_top_de", dict(zip("ab", v, strict=True))
+            )
+        )
+    table = aggregate(tables, tmp_path / "beyond")["calibration"].set_index("metric")
+    assert table.loc["mmd_top_de", "dynamic_range_fraction"] == pytest.approx(0.5)
+    assert table.loc["mmd_top_de", "bound_discrimination_score"] == pytest.approx(0.5)
 
 
 def test_win_rates_are_paired_on_perturbations(two_methods, tmp_path):

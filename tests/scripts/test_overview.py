@@ -6,7 +6,10 @@ import re
 import pandas as pd
 import pytest
 
+from evaluation.registry import METRICS
 from overview import summarise_run, write_overview
+from overview.benchmark_lines import best_by_metric
+from pipeline.looks import looks_of
 from pipeline.methods import method_looks
 from pipeline.tables import read_tsv, write_tsv
 
@@ -186,6 +189,24 @@ def test_the_benchmark_leaves_out_metrics_that_cannot_tell(tables, tmp_path):
     assert "for 1 of 2 types: synergy" in interactions
     (few,) = said(lines, "doubt", "Interactions")
     assert few.endswith("[synergy (4)]")
+
+
+def test_equal_medians_are_counted_for_each_and_no_method_is_ranked_by_non_additivity():
+    rows = [
+        (metric, method, value)
+        for metric, values in {
+            "mmd_all": {"lcd": 1.0, "salt": 2.0},
+            "discrimination_l2": {"lcd": 1.0, "salt": 1.0},
+            "nonadditivity_pearson": {"lcd": 0.2, "salt": 0.9},
+        }.items()
+        for method, value in values.items()
+    ]
+    summary = pd.DataFrame(rows, columns=["metric", "method", "median"])
+    trusted = [name for name in summary["metric"].unique() if METRICS[name].ranks]
+    (line,) = best_by_metric(summary, looks_of(method_looks()), "lcd", trusted)
+    assert line.text == (
+        "Best median in 2 metrics that can tell, equal ones counted for each: LCD 2, SALT 1."
+    )
 
 
 def test_badly_fit_conditions_are_named(tables, tmp_path):

@@ -18,7 +18,6 @@ from pipeline.predictions import (
     write_shifted_control,
 )
 from pipeline.screen import CONTROL, read_screen, write_h5ad
-from pipeline.tables import write_tsv
 from tests.scripts.predictions_fixture import GENES, HELD_OUT, TRAINED, cells_of, write_fold
 
 METHODS = ["control", "random_perturbed", "salt", "mean_combination", "ceiling"]
@@ -31,7 +30,7 @@ def fold(tmp_path_factory):
 
 def predict(method, fold, path, n_cells=20, seed=3, keep="cells"):
     drawn = {"n_cells": n_cells, "seed": seed}
-    extra = {"test": fold.test} if method == "ceiling" else drawn
+    extra = {"test": fold.test} if method in ("ceiling", "interpolated_duplicate") else drawn
     importlib.import_module(f"methods.{method}.predict").main(
         train=fold.train,
         test_perturbations=fold.test_perturbations,
@@ -189,30 +188,13 @@ def test_ceiling_takes_the_observed_cells_unchanged(fold, tmp_path):
     assert len(cells.names) == len(test)
 
 
-def test_the_interpolated_duplicate_is_drawn_to_the_training_mean(fold, tmp_path):
-    """By the share of differentially expressed genes, which is none, a quarter, and all."""
-    shares = dict(zip(HELD_OUT, (0, 3, 12), strict=True))
-    tests = pd.DataFrame(
-        [
-            {"perturbation": name, "gene": gene, "p_adjusted": 0.01 if i < n else 0.5, "rank": i}
-            for name, n in shares.items()
-            for i, gene in enumerate(GENES)
-        ]
-    )
-    write_tsv(tests, tmp_path / "tests.tsv")
-    importlib.import_module("methods.interpolated_duplicate.predict").main(
-        train=fold.train, test=fold.test, test_perturbations=fold.test_perturbations,
-        test_differential_expression=str(tmp_path / "tests.tsv"),
-        prediction=str(tmp_path / "p.h5ad"), keep="cells",
-    )  # fmt: skip
-    cells = read_prediction(tmp_path / "p.h5ad", GENES, HELD_OUT)
-    means = mean_expression(read_screen(fold.train)).drop(index=CONTROL).mean().to_numpy()
-    test = read_screen(fold.test)
-    for name, n in shares.items():
-        rows = cells.rows(name)
-        observed = lognorm_loops(test[cells.names[rows]].X)
-        wanted = np.maximum(observed + n / 12 * (means - observed.mean(axis=0)), 0)
-        np.testing.assert_allclose(cells.lognorm(rows), wanted, rtol=1e-5, atol=1e-6)
+def test_the_interpolated_duplicate_is_the_held_out_cells_until_they_are_halved(fold, tmp_path):
+    ceiling = predict("ceiling", fold, tmp_path / "c.h5ad", n_cells=1000)
+    found = predict("interpolated_duplicate", fold, tmp_path / "p.h5ad", n_cells=1000)
+    assert np.array_equal(found.matrix.toarray(), ceiling.matrix.toarray())
+    assert found.names.equals(ceiling.names)
+    assert found.drawn_to_mean
+    assert not ceiling.drawn_to_mean
 
 
 def test_ceiling_needs_four_cells(fold, tmp_path):

@@ -382,6 +382,29 @@ class TestExports:
         assert len(table) == 2 * (2 + 4)
         np.testing.assert_allclose(table["difference"], table["theirs"] - table["ours"], atol=1e-5)
 
+    @pytest.mark.parametrize("label", ["7", "None"])
+    def test_labels_that_look_like_numbers_or_gaps(self, label, exported, tmp_path, caplog):
+        """And one perturbation of which the evaluator says nothing."""
+        paths = []
+        for exported_file in exported:
+            cells = ad.read_h5ad(exported_file)
+            names = cells.obs["perturbation"].cat.rename_categories({"A+B": label})
+            cells.obs["perturbation"] = names
+            paths.append([str(tmp_path / Path(exported_file).name)])
+            cells.write_h5ad(paths[-1][0])
+        own = pd.DataFrame({"perturbation": [label], "mse": [1.0], "pearson_delta": ["nan"]})
+        own.to_csv(tmp_path / "cell_eval.csv", index=False)
+        compare_scores.main(
+            observed_cells=paths[0], predicted_cells=paths[1],
+            scores=[str(tmp_path / "cell_eval.csv")], evaluators=["cell_eval"], methods=["toy"],
+            folds=["1"], agreement=str(tmp_path / "agreement.tsv"),
+        )  # fmt: skip
+        table = read_tsv(tmp_path / "agreement.tsv", dtype={"perturbation": str})
+        theirs = table.set_index(["perturbation", "score"])["theirs"]
+        assert theirs[label, "mse"] == 1.0
+        assert theirs.drop((label, "mse")).isna().all()
+        assert "no scores of" in caplog.text
+
     def test_a_perturbation_without_others_has_no_scores_of_scperteval(
         self, exported, tmp_path, caplog
     ):

@@ -44,6 +44,7 @@ rule aggregate_metrics:
     params:
         folds=FOLDS,
         reference=PLAN.reference if "benchmark" in CFG.analyses else None,
+        no_methods=PLAN.references,
         duplicates=PLAN.named("interpolated_duplicate", "ceiling"),
         negatives=PLAN.named("perturbed_mean", "control"),
         bootstrap=CFG.evaluation.bootstrap,

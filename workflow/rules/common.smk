@@ -365,7 +365,8 @@ def params_of(method, program):
     hash_of_code = source_hash(ROOT, script_of(method, program).relative_to(ROOT))
     values = {
         "n_cells": CFG.prediction.cells,
-        "keep": CFG.prediction.keep,
+        # references are observed cells, of which the evaluation compares halves
+        "keep": "cells" if method.kind == "reference" else CFG.prediction.keep,
         "top_genes": CFG.evaluation.top_genes,
         "check_cells": CFG.evaluation.check_cells,
         "seed": seed(program.script, method=method.name),

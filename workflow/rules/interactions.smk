@@ -23,7 +23,7 @@ rule measure_interactions:
         "../../envs/core.yaml"
     params:
         methods=[str(fit) for fit in PLAN.benchmark],
-        values=[getattr(PLAN.own_prediction(fit.method), "values", None) for fit in PLAN.benchmark],
+        values=[values_of(fit.method) for fit in PLAN.benchmark],
         fold="{fold}",
         min_count=CFG.interactions.min_count,
         scale=CFG.interactions.scale,

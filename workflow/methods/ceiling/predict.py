@@ -8,6 +8,19 @@ from pipeline.screen import read_screen
 
 
 def main(*, train: str, test: str, test_perturbations: str, prediction: str, keep: str) -> None:
+    """Write the held-out cells of each test perturbation."""
+    write_held_out(train, test, test_perturbations, prediction, keep)
+
+
+def write_held_out(
+    train: str,
+    test: str,
+    test_perturbations: str,
+    prediction: str,
+    keep: str,
+    *,
+    drawn_to_mean: bool = False,
+) -> None:
     """Write the held-out cells of each test perturbation.
 
     They keep their names, by which the evaluation never compares a cell with itself: of each half
@@ -18,7 +31,7 @@ def main(*, train: str, test: str, test_perturbations: str, prediction: str, kee
     if not cells.var_names.equals(genes):
         raise InputError("genes differ from those of the training cells", where=test)
     labels = labels_of(cells)
-    with prediction_writer(prediction, genes, keep=keep) as writer:
+    with prediction_writer(prediction, genes, keep=keep, drawn_to_mean=drawn_to_mean) as writer:
         for name in read_test_perturbations(test_perturbations):
             rows = np.flatnonzero(labels == name)
             if len(rows) < 4:

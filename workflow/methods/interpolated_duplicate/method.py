@@ -4,9 +4,9 @@ from pipeline.methods import Method
 
 METHOD = Method(
     label="Interpolated\nduplicate",
-    description="The held-out cells, their mean drawn to that of training perturbations by the "
-    "share of differentially expressed genes, compared with the other half; no method (Miller et "
-    "al. 2025).",
+    description="One half of the held-out cells, the mean of each gene drawn to that of training "
+    "perturbations by the adjusted P value of its difference from them, compared with the other "
+    "half; no method (Miller et al. 2025).",
     colour="#4A4A4A",
     position=95,
     kind="reference",

@@ -60,6 +60,12 @@ def main(
     is_observed = measured["method"] == OBSERVED
     own = measured[is_observed].drop(columns="method").reset_index(drop=True)
     known = read_annotations(annotations) if annotations else {}
+    if annotations:
+        pairs = {pair for those in known.values() for pair in those}
+        measured_ones = len(pairs & set(own["perturbation"]))
+        log = logging.info if measured_ones else logging.warning
+        log("%s: %d of %d annotated pairs are held out and measured", annotations, measured_ones,
+            len(pairs))  # fmt: skip
     limits = calibrated(own.set_index("perturbation"), known, published)
     own = with_types(own, limits["threshold"])
     others = with_types(measured[~is_observed].reset_index(drop=True), limits["threshold"])
@@ -86,7 +92,7 @@ def compare_by_type(
     and Hochberg 1995).
     """
     wide = metrics[metrics["metric"] == metric].pivot(index=KEY, columns="method", values="value")
-    wide = wide.reindex(columns=[reference, versus])
+    wide = wide.reindex(columns=list(dict.fromkeys([reference, versus])))
     rows = []
     for name in (*TYPES, ALL):
         pairs = observed if name == ALL else observed[observed[name]]

@@ -96,7 +96,8 @@ def calibrate(
     """How well each metric tells a duplicate of the observed cells from a negative control.
 
     Dynamic range fraction (Miller et al. 2025): ``(neg - pos) / (neg - perfect)``, clipped to
-    [-1, 1], median over perturbations. Bound discrimination score (Vollenweider and Buehlmann
+    [-1, 1], median over perturbations where the control is worse than perfect, which an unbiased
+    distance need not be. Bound discrimination score (Vollenweider and Buehlmann
     2026): share of perturbations in which the duplicate is better than the control, ties half. A
     metric with a score below 0.5 ranks noise above knowledge, and is not to be trusted here.
 
@@ -118,7 +119,7 @@ def calibrate(
                 pos, neg = pairs[positive].to_numpy(), pairs[negative].to_numpy()
                 room = neg - METRICS[metric].perfect
                 fraction = np.divide(
-                    neg - pos, room, out=np.full(len(pos), np.nan), where=np.abs(room) > 0
+                    neg - pos, room, out=np.full(len(pos), np.nan), where=sign * room < 0
                 )
                 better = sign * (pos - neg)
                 score = (np.mean(better > 0) + np.mean(better == 0) / 2) if len(pos) else np.nan
@@ -187,8 +188,14 @@ def compare_pairs(reference: np.ndarray, other: np.ndarray, direction: str) -> d
     }
 
 
-def win_rate_table(merged: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Compare the reference method with every other, per metric, paired on perturbations."""
+def win_rate_table(
+    merged: pd.DataFrame, reference: str, no_methods: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Compare the reference method with every other, per metric, paired on perturbations.
+
+    P values are adjusted over the others but for ``no_methods``, duplicates of the observed cells
+    with which nothing competes.
+    """
     methods = sorted(merged["method"].unique())
     if reference not in methods:
         raise InputError(
@@ -214,14 +221,17 @@ def win_rate_table(merged: pd.DataFrame, reference: str) -> pd.DataFrame:
             )
     table = pd.DataFrame(rows)
     if len(table):
-        table.insert(table.columns.get_loc("reason"), "p_adjusted", adjusted_within(table))
+        table.insert(
+            table.columns.get_loc("reason"), "p_adjusted", adjusted_within(table, no_methods)
+        )
     return table
 
 
-def adjusted_within(table: pd.DataFrame) -> pd.Series:
+def adjusted_within(table: pd.DataFrame, no_methods: Sequence[str]) -> pd.Series:
     """P values adjusted over the other methods, metric by metric (Holm 1979)."""
     adjusted = pd.Series(np.nan, index=table.index)
-    for _, own in table["p_value"].dropna().groupby(table["metric"]):
+    tested = table.loc[~table["versus"].isin(no_methods), "p_value"].dropna()
+    for _, own in tested.groupby(table["metric"]):
         adjusted[own.index] = multipletests(own, method="holm")[1]
     return adjusted
 
@@ -235,6 +245,7 @@ def main(
     calibration: str,
     folds: list[str],
     reference: str,
+    no_methods: list[str],
     duplicates: list[str],
     negatives: list[str],
     bootstrap: int,
@@ -252,13 +263,15 @@ def main(
         Names of the folds, in order.
     reference
         Method with which every other is compared.
+    no_methods
+        Those that are references, duplicates of the observed cells.
     duplicates, negatives
         Methods by which metrics are calibrated.
     bootstrap
         Draws for the intervals of medians.
     """
     merged = read_metrics(tables, folds)
-    comparisons = win_rate_table(merged, reference)
+    comparisons = win_rate_table(merged, reference, no_methods)
     write_tsv(merged, metrics)
     write_tsv(summarise(merged, bootstrap, seed), summary)
     write_tsv(comparisons, win_rates)

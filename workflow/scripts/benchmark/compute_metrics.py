@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -59,6 +60,14 @@ def read_tests(path: str, genes: pd.Index, perturbations: list[str]) -> dict[str
     return results
 
 
+class Moments(NamedTuple):
+    """Number of cells, and mean and variance of every gene over them, (genes,)."""
+
+    number: int
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """The held-out cells of a fold and what predictions of them are compared with.
@@ -77,6 +86,8 @@ class HeldOut:
         Mean expression of every training condition, (conditions, genes).
     loadings
         Principal components of training cells, (genes, k); None where no metric needs them.
+    trained
+        The training cells.
     """
 
     observed: ad.AnnData
@@ -85,6 +96,20 @@ class HeldOut:
     tests: dict[str, pd.DataFrame]
     means: pd.DataFrame
     loadings: NDArray[np.float64] | None
+    trained: ad.AnnData
+
+    @cached_property
+    def perturbed(self) -> Moments:
+        """Moments of all perturbed training cells together."""
+        labels = labels_of(self.trained)
+        number, total, squares = 0, 0.0, 0.0
+        for name in self.means.index.drop(CONTROL):
+            cells = lognorm(self.trained.X[labels == name]).astype(np.float64)
+            number += len(cells)
+            total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
+        mean = np.asarray(total / number)
+        variance = np.maximum(squares - number * mean**2, 0.0) / max(number - 1, 1)
+        return Moments(number, mean, np.asarray(variance))
 
 
 def read_fold(
@@ -108,6 +133,7 @@ def read_fold(
         read_tests(test_differential_expression, genes, perturbations),
         mean_expression(trained),
         None if components is None else principal_components(trained, components, seed),
+        trained,
     )
 
 
@@ -218,6 +244,13 @@ def score_prediction(
     training_mean = means.drop(index=CONTROL).mean().to_numpy()
     over_one = metrics_of("perturbation", metrics, cells=predicted.has_cells)
     over_panel = metrics_of("panel", metrics, cells=predicted.has_cells)
+    if not over_one and not over_panel:
+        raise InputError(
+            "all metrics compare cells, and the prediction has profiles alone",
+            where="evaluation.metrics",
+            found=f"{', '.join(metrics)}; {prediction}",
+            remedy="name a metric of means, such as pearson_delta, or predict cells",
+        )
     left_out = [name for name in metrics if name not in {*over_one, *over_panel}]
     if left_out:
         logging.info("%s has no cells, but profiles: without %s", prediction, ", ".join(left_out))
@@ -237,6 +270,10 @@ def score_prediction(
         sides[name] = []
         for left, right in pairs:
             compared, prediction_of_it = observed_cells[left], predicted_cells[right]
+            if predicted.drawn_to_mean:
+                prediction_of_it = drawn_to_mean(
+                    prediction_of_it, training_mean, held_out.perturbed
+                )
             mean = prediction_of_it.mean(axis=0, dtype=np.float64)
             sides[name].append((mean, compared.mean(axis=0, dtype=np.float64)))
             if not over_one:
@@ -347,6 +384,15 @@ def pairs_of_sides(
             most = n_half if cells == "equal" or shared.any() else None
             right = limited(others, most, seed, f"predicted {name} {split}")
             right = limited(right, max_cells, seed, f"predicted half {name} {split}")
+            if cells == "equal" and split == 0 and len(right) < min(n_half, max_cells or n_half):
+                logging.warning(
+                    "%s: %d predicted cells face halves of %d observed ones: metrics that depend "
+                    "on numbers of cells (all but MMD, energy distance and those of means) do not "
+                    "compare with those of other methods",
+                    name,
+                    len(right),
+                    n_half,
+                )
             if len(right) < FEWEST:
                 raise InputError(
                     "fewer than two predicted cells are left, since they are observed ones",
@@ -355,6 +401,36 @@ def pairs_of_sides(
                     remedy="predict all held-out cells, or cells of one's own",
                 )
         yield left, right
+
+
+def drawn_to_mean(
+    cells: NDArray[np.float32], target: NDArray[np.float64], reference: Moments
+) -> NDArray[np.float32]:
+    """The interpolated duplicate of Miller et al. 2025: a half that keeps what it has of its own.
+
+    The mean x of each gene becomes ``a x + (1 - a) m``, ``1 - a`` its P value (Welch, adjusted as
+    Benjamini and Hochberg 1995) against all perturbed training cells. Every cell is shifted alike,
+    for to interpolate each would shrink their spread too, which is no duplicate's; values end at 0.
+
+    Parameters
+    ----------
+    cells
+        Log-normalised expression of the half that is the prediction, (n, genes).
+    target
+        m, the mean over training perturbations of their means, (genes,).
+    reference
+        Moments of the perturbed training cells.
+    """
+    from scipy.stats import false_discovery_control, ttest_ind_from_stats  # slow to import
+
+    own = cells.astype(np.float64)
+    mean, variance = own.mean(axis=0), own.var(axis=0, ddof=1)
+    other = reference.mean, np.sqrt(reference.variance), reference.number
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = ttest_ind_from_stats(mean, np.sqrt(variance), len(own), *other, equal_var=False)
+    # where neither side varies there is no test: nothing is known of the gene but its mean
+    adjusted = false_discovery_control(np.nan_to_num(found.pvalue, nan=1.0))
+    return np.maximum(own + adjusted * (target - mean), 0.0).astype(np.float32)
 
 
 def limited(rows: Indices, most: int | None, seed: int, label: str) -> Indices:
@@ -370,7 +446,7 @@ def principal_components(trained: ad.AnnData, number: int, seed: int) -> NDArray
             numpy_stream(seed, "components").choice(rows, MOST_FOR_COMPONENTS, replace=False)
         )
     values = lognorm(trained.X[rows]).astype(np.float64)
-    _, vectors = np.linalg.eigh(np.cov(values, rowvar=False))
+    _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(values, rowvar=False)))
     return np.ascontiguousarray(vectors[:, ::-1][:, :number])
 
 

@@ -37,7 +37,9 @@ def main(
 ) -> None:
     """Write one row per pair and source: ``observed``, and each method.
 
-    Changes of the targets alone are those of the training cells, for all sources. Predicted
+    Changes of the targets alone are those of the training cells, for all sources; of the
+    interpolated duplicate, which halves are made into when metrics are computed, there is no row.
+    Predicted
     log-normalised expression is taken back to counts per 10,000; a profile, which has no cells,
     says nothing about mean counts, and its method is left out.
 
@@ -103,6 +105,8 @@ def main(
             predicted = read_prediction(path, genes, pairs, kind)
             if not predicted.has_cells:
                 logging.warning("%s: profiles alone, no interactions", method)
+                continue
+            if predicted.drawn_to_mean:  # the observed cells, until halves of them are compared
                 continue
             for name in predicted.predicted(pairs):
                 add(method, name, counts_of(predicted.lognorm(predicted.rows(name))))

@@ -36,6 +36,10 @@ class Metric:
         ``"panel"`` of all that a fold predicts.
     needs_cells
         Whether it compares cells; the others know predictions by their mean alone.
+    ranks
+        Whether methods are ranked by it. Not by non-additivity: the errors of the observed single
+        effects are in the prediction's as in the observed one, so that a method that ignores
+        them, such as control cells, beats one that is right.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Metric:
     reference: str
     scope: Scope = "perturbation"
     needs_cells: bool = False
+    ranks: bool = True
 
     @property
     def perfect(self) -> float:
@@ -201,6 +206,7 @@ METRICS: dict[str, Metric] = {
             "higher",
             "none",
             f"{_ADDITIVE}, correlated over genes",
+            ranks=False,
         ),
         Metric(
             "nonadditivity_ap",
@@ -208,6 +214,7 @@ METRICS: dict[str, Metric] = {
             "higher",
             "none",
             f"{_ADDITIVE}; absolute predicted value as score, the strongest observed ones as truth",
+            ranks=False,
         ),
         Metric(
             "discrimination_l2",

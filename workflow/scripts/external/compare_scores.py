@@ -1,5 +1,6 @@
 """Scores of evaluators made elsewhere beside our own of the same cells."""
 
+import logging
 from collections.abc import Sequence
 
 import anndata as ad
@@ -10,6 +11,7 @@ from scipy.spatial.distance import pdist
 
 from evaluation.distances import maximum_mean_discrepancy
 from evaluation.metrics import score
+from lcd_core.errors import shown
 from pipeline.exports import CONTROL_LABEL, LABELS
 from pipeline.tables import write_tsv
 
@@ -55,7 +57,11 @@ def main(
             computed[own] = our_scores(*own)
         ours = computed[own]
         theirs, names = read_scores(path, evaluators[k], int(ours.attrs["genes"]))
-        for perturbation in ours.index if len(theirs) else ():
+        missing = [n for n in ours.index if n not in theirs.index] if len(theirs) else []
+        if missing:
+            logging.warning("%s: no scores of %s", path, shown(missing))
+        theirs = theirs.reindex(index=ours.index, columns=list(names)) if len(theirs) else theirs
+        for perturbation in theirs.index:
             for name, known_as in names.items():
                 a = float(theirs.loc[perturbation, name])
                 b = float(ours.loc[perturbation, known_as])
@@ -65,7 +71,13 @@ def main(
 
 def read_scores(path: str, evaluator: str, genes: int) -> tuple[pd.DataFrame, dict[str, str]]:
     """Table of perturbations x scores, and the scores that have a counterpart."""
-    table = pd.read_csv(path)
+    # a perturbation may be called 7 or NA
+    table = pd.read_csv(
+        path,
+        dtype={"perturbation": str, "protocol": str},
+        keep_default_na=False,
+        na_values={name: ["", "nan", "NaN", "NA", "null"] for name in ("score", *CELL_EVAL)},
+    )
     if evaluator == "cell_eval":
         return table.set_index("perturbation"), CELL_EVAL
     wide = table.pivot(index="perturbation", columns="protocol", values="score")

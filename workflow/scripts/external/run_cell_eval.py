@@ -1,13 +1,11 @@
 """Run cell-eval of the Arc Institute on exported cells."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lcd_core.atomic import atomic
 from pipeline.exports import CONTROL_LABEL, LABELS
-from pipeline.tools import interpreter, run_command
+from pipeline.tools import copy_result, interpreter, run_command
 
 
 def main(
@@ -22,10 +20,9 @@ def main(
              "--adata-real", str(Path(observed_cells).absolute()),
              "--pert-col", LABELS, "--control-pert", CONTROL_LABEL,
              "--profile", "full", "--num-threads", "1", "--outdir", "results"],
-            folder,
+            folder, name="cell-eval",
         )  # fmt: skip
-        with atomic(scores) as temporary:
-            shutil.copyfile(Path(folder) / "results" / "results.csv", temporary)
+        copy_result(Path(folder) / "results", "results.csv", "cell-eval", scores)
 
 
 if __name__ == "__main__":

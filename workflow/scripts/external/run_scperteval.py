@@ -1,7 +1,6 @@
 """Run scPertEval (Vollenweider and Buehlmann 2026) on exported cells."""
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 
 from lcd_core.atomic import atomic
 from pipeline.exports import CONTROL_LABEL, LABELS
-from pipeline.tools import interpreter, run_command
+from pipeline.tools import copy_result, interpreter, run_command
 
 COLUMNS = ["protocol", "perturbation", "score"]
 LEAST_CELLS = 2
@@ -47,11 +46,9 @@ def main(
              "--protocols", protocols, "--perturbation-key", LABELS,
              "--control-label", CONTROL_LABEL, "--min-cells", str(LEAST_CELLS),
              "--workers", "1", "--out-dir", "results"],
-            folder,
+            folder, name="scPertEval",
         )  # fmt: skip
-        (written,) = (Path(folder) / "results").glob("*__score.csv")
-        with atomic(scores) as temporary:
-            shutil.copyfile(written, temporary)
+        copy_result(Path(folder) / "results", "*__score.csv", "scPertEval", scores)
 
 
 if __name__ == "__main__":

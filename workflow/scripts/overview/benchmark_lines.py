@@ -91,7 +91,8 @@ def benchmark_lines(
     names = {"method": str, "metric": str, "versus": str, "reason": str}
     summary, rates = (read_tsv(files[name], dtype=names) for name in ("summary", "win_rates"))
     doubtful = not_to_be_trusted(read_tsv(files["calibration"]))
-    trusted = [name for name in METRICS if name in set(summary["metric"]) - set(doubtful)]
+    told = set(summary["metric"]) - set(doubtful)
+    trusted = [name for name in METRICS if name in told and METRICS[name].ranks]
     first = (trusted or [name for name in METRICS if name in set(summary["metric"])])[0]
     yield from headline(summary, rates, looks, reference, versus, first)
     yield from best_by_metric(summary, looks, reference, trusted)
@@ -180,15 +181,18 @@ def best_by_metric(
         if len(own):
             medians = own.set_index("method")["median"]
             lower = METRICS[metric].direction == "lower"
-            best.append(str(medians.idxmin() if lower else medians.idxmax()))
+            extreme = medians.min() if lower else medians.max()
+            best.append(medians.index[medians == extreme].astype(str).tolist())
     if best:
-        counts = pd.Series(best).value_counts()
+        counts = pd.Series([name for tied in best for name in tied]).value_counts()
+        tied = any(len(names) > 1 for names in best)
         order = sorted(counts.index, key=lambda name: (-counts[name], name != reference, name))
         said = ", ".join(f"{looks.flat_label(name)} {counts[name]}" for name in order)
         yield Line(
             RESULT,
             BENCHMARK,
-            f"Best median in {count(len(best), 'metric')} that can tell: {said}.",
+            f"Best median in {count(len(best), 'metric')} that can tell"
+            f"{', equal ones counted for each' if tied else ''}: {said}.",
             file=SUMMARY,
         )
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from evaluation.interaction_types import TYPES
 from lcd_core.errors import InputError, shown
@@ -51,11 +52,22 @@ def read_annotations(path: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     unknown = []
     for name, pairs in given.items():
-        own = NAMES.get(name.lower(), name.lower())
+        plain = name.strip().lower()
+        own = NAMES.get(plain, plain)
         if own not in TYPES:
             unknown.append(name)
             continue
-        sorted_pairs = [SEPARATOR.join(sorted(pair.split(SEPARATOR))) for pair in pairs]
+        sorted_pairs = []
+        for pair in pairs:
+            targets = sorted(target.strip() for target in pair.split(SEPARATOR))
+            if len(targets) != 2 or not all(targets):
+                raise InputError(
+                    "annotations are of pairs of targets",
+                    where=where,
+                    found=f"{name}: {pair[:80]!r}",
+                    remedy=f"write each pair as A{SEPARATOR}B",
+                )
+            sorted_pairs.append(SEPARATOR.join(targets))
         found[own] = [*found.get(own, []), *sorted_pairs]
     if not found:
         raise InputError(
@@ -69,11 +81,20 @@ def read_annotations(path: str) -> dict[str, list[str]]:
     return found
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Keys and values of an object of JSON; ValueError where a key stands there twice."""
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"the same key twice: {', '.join(repeated)[:80]}")
+    return dict(pairs)
+
+
 def _pairs_in_json(text: str, where: str, remedy: str) -> dict[str, list[str]]:
     """Pairs by type."""
     problem = "other values"
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=_without_repeats)
         if isinstance(given, dict) and all(
             isinstance(own, list) and all(isinstance(pair, str) for pair in own)
             for own in given.values()

@@ -11,6 +11,7 @@ import re
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.config.config import Config
 from pipeline.config.methods import (
@@ -159,6 +160,16 @@ class Plan:
                 remedy="name one of evaluation.metrics: "
                 f"{', '.join(self.config.evaluation.metrics)}",
             )
+        if (
+            self.config.prediction.keep == "profiles"
+            and METRICS[self.config.tuning.metric].needs_cells
+        ):
+            raise InputError(
+                "the metric to tune by compares cells, and of predictions there are profiles alone",
+                where=self._where("tuning.metric"),
+                found=f"{self.config.tuning.metric}, prediction.keep: profiles",
+                remedy="name a metric of means, such as pearson_delta, or keep cells",
+            )
         return name
 
     def main_fit(self, method: str) -> Fit:
@@ -245,6 +256,35 @@ class Plan:
                         found=name,
                         remedy=f"name one of {', '.join(names)}, or add it to prediction.methods",
                     )
+        if self.config.interactions.versus is not None and self.versus == self.reference:
+            raise InputError(
+                "a method cannot be compared with itself",
+                where=self._where("interactions.versus"),
+                found=f"{self.versus}, which is evaluation.reference too",
+                remedy="name another method, or leave the key out",
+            )
+        self._check_comparable()
+
+    def _check_comparable(self) -> None:
+        """Raise InputError where every metric compares cells, and a prediction has none."""
+        metrics = list(self.config.evaluation.metrics)
+        if any(not METRICS[name].needs_cells for name in metrics):
+            return
+        made_elsewhere = self.config.methods.own
+        given = [
+            f"methods.{fit.method}.values: profile"
+            for fit in self.benchmark
+            if fit.method in made_elsewhere and made_elsewhere[fit.method].values == "profile"
+        ]
+        if self.config.prediction.keep == "profiles":
+            given.insert(0, "prediction.keep: profiles")
+        if given:
+            raise InputError(
+                "all metrics compare cells, and of predictions there are profiles alone",
+                where=self._where("evaluation.metrics"),
+                found=f"{', '.join(metrics)}; {', '.join(given)}",
+                remedy="add a metric of means, such as pearson_delta, or keep cells",
+            )
 
     def _check_external(self) -> None:
         """Raise InputError where an evaluator made elsewhere would get no cells to compare."""
@@ -299,6 +339,15 @@ class Plan:
         """Those of some fits that run, in the order given."""
         there = {str(fit) for fit in self.benchmark}
         return [name for name in methods if name in there]
+
+    @property
+    def references(self) -> list[str]:
+        """Names of the fits that are duplicates of the observed cells, and no methods."""
+        return [
+            str(fit)
+            for fit in self.benchmark
+            if fit.method in self.methods and self.methods[fit.method].kind == "reference"
+        ]
 
     @property
     def fewest_test_cells(self) -> int:

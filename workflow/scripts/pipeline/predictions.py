@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anndata as ad
 import h5py
@@ -79,7 +79,11 @@ class CellWriter:
     """
 
     def __init__(
-        self, genes: Sequence[str], values: Values, not_predicted: Sequence[str] = ()
+        self,
+        genes: Sequence[str],
+        values: Values,
+        not_predicted: Sequence[str] = (),
+        drawn_to_mean: bool = False,
     ) -> None:
         self.genes, self.values = list(genes), values
         self.dtype = np.int32 if values == "counts" else np.float32
@@ -89,7 +93,9 @@ class CellWriter:
             X=sparse.csr_matrix((0, len(self.genes)), dtype=self.dtype),
             obs=pd.DataFrame({"perturbation": pd.Categorical([])}, index=pd.Index([], dtype=str)),
             var=pd.DataFrame(index=self.genes),
-            uns={"values": values} | _not_predicted(not_predicted),
+            uns={"values": values}
+            | _not_predicted(not_predicted)
+            | ({"drawn_to_mean": True} if drawn_to_mean else {}),
         )
         ad.io.write_elem(self.file, "/", empty)
         self.labels: list[str] = []
@@ -203,6 +209,7 @@ def prediction_writer(
     keep: str,
     values: Values = "counts",
     not_predicted: Sequence[str] = (),
+    drawn_to_mean: bool = False,
 ) -> Iterator[CellWriter | ProfileWriter]:
     """Write a prediction perturbation by perturbation; nothing is written if the body raises.
 
@@ -218,9 +225,14 @@ def prediction_writer(
         What is added: ``counts`` or ``lognorm``.
     not_predicted
         Perturbations asked for that the method cannot predict.
+    drawn_to_mean
+        See :class:`PredictedCells`; of cells alone.
     """
-    kind = ProfileWriter if keep == "profiles" else CellWriter
-    writer = kind(genes, values, not_predicted)
+    writer = (
+        ProfileWriter(genes, values, not_predicted)
+        if keep == "profiles"
+        else CellWriter(genes, values, not_predicted, drawn_to_mean)
+    )
     yield writer
     writer.save(path)
 
@@ -246,6 +258,9 @@ class PredictedCells:
         Cells behind each row of a profile, where known; ones otherwise.
     not_predicted
         Perturbations of those asked for that the method does not predict.
+    drawn_to_mean
+        Whether the cells are those of the interpolated duplicate: drawn to the mean of training
+        perturbations when halves of them are compared.
     """
 
     values: Values
@@ -254,6 +269,7 @@ class PredictedCells:
     names: pd.Index
     n_cells: NDArray[np.int64]
     not_predicted: tuple[str, ...] = ()
+    drawn_to_mean: bool = False
 
     def predicted(self, names: Sequence[str]) -> list[str]:
         """Those of some perturbations that are predicted."""
@@ -268,12 +284,16 @@ class PredictedCells:
         """Rows of one perturbation."""
         return np.flatnonzero(self.labels == perturbation)
 
-    def lognorm(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Log-normalised expression of some rows, (n, d), dense."""
+    def lognorm(self, rows: NDArray[np.intp]) -> NDArray[Any]:
+        """Log-normalised expression of some rows, (n, d), dense; float64 of a profile.
+
+        A mean in single precision would differ from the same mean in double precision.
+        """
         own = self.matrix[rows]
         if self.values == "counts":
             return lognorm(own)
-        return np.asarray(own.toarray(), dtype=np.float32)
+        dtype = np.float64 if self.values == "profile" else np.float32
+        return np.asarray(own.toarray(), dtype=dtype)
 
 
 def read_prediction(
@@ -345,7 +365,16 @@ def read_prediction(
     if kind == "profile" and "n_cells" in cells.obs:
         n_cells = _numbers_of_cells(cells.obs["n_cells"], str(path))
     labels = labels_of(cells)
-    return PredictedCells(kind, matrix, labels, cells.obs_names, n_cells, left_out)  # type: ignore[arg-type]
+    drawn = str(cells.uns.get("drawn_to_mean", False)) == "True"
+    return PredictedCells(
+        kind,  # type: ignore[arg-type]
+        matrix,
+        labels,
+        cells.obs_names,
+        n_cells,
+        left_out,
+        drawn,
+    )
 
 
 def _matrix_of(cells: ad.AnnData, genes: Sequence[str], path: str) -> sparse.csr_matrix:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lcd_core.atomic import atomic
 from lcd_core.errors import InputError
 
 LINES_SHOWN = 5
@@ -49,16 +51,33 @@ def run_module(script: str, environment: str | Sequence[str] | None, **arguments
     with tempfile.TemporaryDirectory(prefix="tool_") as folder:
         given = Path(folder) / "arguments.json"
         given.write_text(json.dumps(arguments), encoding="utf-8")
-        run_command([interpreter(environment), "-P", script, str(given)], folder)
+        run_command(
+            [interpreter(environment), "-P", script, str(given)],
+            folder,
+            name=Path(script).parent.name,
+        )
 
 
 def run_command(
-    command: Sequence[str], folder: str, *, extra: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: str,
+    *,
+    name: str,
+    extra: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Run a command in a folder of its own, its output in the log line by line; return the lines.
 
     It ends with this process: it is killed where this one ends in any orderly way, and scripts
     of :func:`run_module` notice when it disappears, since their standard input closes.
+
+    Parameters
+    ----------
+    command, folder
+        Program with its arguments, and where it runs.
+    name
+        What it is called in messages.
+    extra
+        Variables of the environment.
 
     Raises
     ------
@@ -100,7 +119,30 @@ def run_command(
             if process.returncode > 0
             else f"the tool was ended by signal {-process.returncode}, of which 9 mostly means "
             "that memory ran out",
-            where=Path(command[2] if len(command) > 2 else command[0]).parent.name,
+            where=name,
             found=" / ".join(last),
         )
     return lines
+
+
+def copy_result(folder: Path, pattern: str, name: str, path: str) -> None:
+    """Copy the one file that a tool has written under a name of this pattern.
+
+    Raises
+    ------
+    InputError
+        If there is none, or more than one.
+    """
+    written = sorted(folder.glob(pattern))
+    if len(written) != 1:
+        raise InputError(
+            f"the tool ended without an error, and with {len(written)} results; its messages are "
+            "in the log",
+            where=name,
+            found=(file.name for file in sorted(folder.glob("*")))
+            if folder.exists()
+            else "no files",
+            remedy=f"it should write one file {pattern}",
+        )
+    with atomic(path) as temporary:
+        shutil.copyfile(written[0], temporary)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.registry import METRICS
-from lcd_core.errors import InputError
+from lcd_core.errors import InputError, shown
 from pipeline.settings import write_settings
 from pipeline.tables import read_tsv, write_tsv
 
@@ -25,7 +25,8 @@ def main(
 ) -> None:
     """Rank the points of a grid by the median of a metric, and write the best one's settings.
 
-    Equal medians go by the mean, then by the order of the grid.
+    Equal medians go by the mean, then by the order of the grid. Points compete on the combinations
+    where each of them has a value; a point without any is last and takes none from the others.
 
     Parameters
     ----------
@@ -49,25 +50,35 @@ def main(
     InputError
         If no point has a value of the metric.
     """
-    rows = []
-    for path, point in zip(metrics_tables, points, strict=True):
+    columns, variants = [], []
+    for path in metrics_tables:
         table = read_tsv(path, dtype={"method": str, "perturbation": str})
-        own = table.loc[table["metric"] == metric, "value"].dropna()
+        own = table[table["metric"] == metric].set_index("perturbation")["value"].dropna()
+        columns.append(own)
+        variants.append(str(table["method"].iloc[0]).partition("/")[2])
+    known = [set(own.index) for own in columns if len(own)]
+    common = sorted(set.intersection(*known)) if known else []
+    left_out = sorted(set.union(*known) - set(common)) if known else []
+    if left_out:
+        logging.warning("%s: left out, not defined for all points: %s", method, shown(left_out))
+    rows = []
+    for own, point, variant in zip(columns, points, variants, strict=True):
+        values_of_it = own.reindex(common).dropna()
         rows.append(
             {
                 "method": method,
-                "variant": str(table["method"].iloc[0]).partition("/")[2],
+                "variant": variant,
                 "settings": json.dumps(point),
                 "metric": metric,
-                "n": len(own),
-                "median": own.median(),
-                "mean": own.mean(),
+                "n": len(values_of_it),
+                "median": values_of_it.median(),
+                "mean": values_of_it.mean(),
             }
         )
     table = pd.DataFrame(rows)
     if table["median"].isna().all():
         raise InputError(
-            "the metric is defined for no combination held out for tuning",
+            "the metric is defined, for all points, at no combination held out for tuning",
             where="tuning.metric",
             found=metric,
             remedy="choose another metric, or raise folds.tuning_doubles",

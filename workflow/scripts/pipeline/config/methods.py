@@ -17,6 +17,8 @@ from pipeline.methods import Method, registry
 DEFAULT, TUNED = "default", "tuned"
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 RESERVED = {DEFAULT, TUNED}
+TAKEN = ("data", "halves", "observed", "prior")
+"""Names in tables and folders, beside those of methods, of what is no method."""
 
 
 class Runs(Section):
@@ -127,6 +129,13 @@ class MethodsBase(BaseModel):
                     "this cannot be the name of a method",
                     str(name),
                     "use letters, digits and _, beginning with a letter",
+                )
+            if name in TAKEN:
+                raise contradiction(
+                    f".{name}",
+                    "this name is taken: tables use it for something else",
+                    str(name),
+                    "choose another name for the prediction",
                 )
             if isinstance(value, dict) and value.get("predictions"):
                 continue
