@@ -78,13 +78,27 @@ def sample_counts(rate: Tensor, zero_probability: Tensor, generator: torch.Gener
     -------
     Tensor
         int32, shape (n, d).
+
+    Raises
+    ------
+    InputError
+        Where a count is beyond the range of int32.
     """
     counts = torch.poisson(rate.float(), generator=generator)
     keep = (
         torch.rand(rate.shape, generator=generator, device=rate.device)
         >= zero_probability.to(rate.device).float()
     )
-    return (counts * keep).to(torch.int32)
+    counts = counts * keep
+    # a larger number would wrap around to a negative one
+    if not bool((counts <= torch.iinfo(torch.int32).max - 128).all()):
+        raise InputError(
+            "the rates of the model are too large for counts",
+            where="the model",
+            found=f"a count of {float(counts.max()):.3g}",
+            remedy="it was not fitted to counts, or its file is damaged: fit it again",
+        )
+    return counts.to(torch.int32)
 
 
 class CountFeatures:

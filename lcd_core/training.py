@@ -141,6 +141,12 @@ class TrainingLog:
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
 
+    def agrees_with(self, done: int) -> bool:
+        """Whether rows and the half-filled one are those of so many steps."""
+        length = len(self._window)
+        last = self.rows[-1]["step"] if self.rows else 0.0
+        return self._filled < length and last + self._filled == done
+
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go back to a state."""
         self.rows = [dict(zip(COLUMNS, row, strict=True)) for row in state["rows"].tolist()]
@@ -235,6 +241,8 @@ def _resume(
             )
         if not 0 < training.done <= training.steps:
             raise ValueError(f"{training.done} of {training.steps} steps are done")
+        if not log.agrees_with(training.done):
+            raise ValueError(f"its log is not that of {training.done} steps")
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise InputError(
             "the checkpoint is of this training, but its state is none that it can have",

@@ -19,6 +19,8 @@ c1|long|up|7-00:00:00|8000|4|(null)|idle
 g1|gpu|up|1-12:00:00|64000|16|gpu:a100:2(S:0-1),lustre:1|allocated
 g2|gpu|up|1-12:00:00|64000|16|gpu:v100:4|drained
 old|closed|down|infinite|8000|4|(null)|down*
+new|closed|down|infinite|N/A|4|(null)|unknown
+what some site's wrapper says
 """
 NODES = read_sinfo(SINFO)
 
@@ -167,6 +169,7 @@ def test_jobs_that_wait_in_vain_are_told_once() -> None:
         f"11|(AssocMaxJobsLimit)|cpu|N/A|{here}|rule_c",
         "12|(PartitionTimeLimit)|gpu|N/A|/somewhere/else|rule_other",
         f"13|(ReqNodeNotAvail, UnavailableNodes:g1)|gpu|gres:gpu:1|{here}|rule_d",
+        "the second line of somebody's comment",
         "",
     ]
     for _ in range(2):

@@ -122,6 +122,7 @@ def write_results(folder, n_folds=2, methods=METHODS, held_out=HELD_OUT, trained
         calibration=str(folder / "benchmark" / "calibration.tsv"),
         folds=folds,
         reference="lcd",
+        no_methods=["ceiling"],
         duplicates=["ceiling"],
         negatives=["control"],
         bootstrap=100,

@@ -73,7 +73,8 @@ def tables(tmp_path):
     paths = {name: str(tmp_path / f"{name}.tsv") for name in names}
     aggregate_metrics.main(
         tables=[str(tmp_path / "1.tsv")], **paths, folds=["1", "2"], reference="lcd",
-        duplicates=["ceiling"], negatives=["control"], bootstrap=100, seed=1,
+        no_methods=["ceiling"], duplicates=["ceiling"], negatives=["control"],
+        bootstrap=100, seed=1,
     )  # fmt: skip
     return {name: paths[name] for name in names[1:]}
 

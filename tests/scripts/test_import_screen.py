@@ -479,3 +479,88 @@ def test_hdf5_of_another_kind(tmp_path: Path) -> None:
     text = refused(tmp_path, str(tmp_path / "raw.h5ad"))
     assert "table named obs" in text
     assert "matrix" in text
+
+
+def test_parts_of_a_count_whose_sum_is_too_large(tmp_path: Path) -> None:
+    """Entries that stand at the same place of a sparse matrix are added."""
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    own = sparse.csr_matrix(counts.astype(np.int32))
+    own.data[:2], own.indices[:2] = 2_000_000_000, 0
+    with h5py.File(raw, "a") as file:
+        del file["X"]
+        ad.io.write_elem(file, "X", own)
+    assert "4000000000" in refused(tmp_path, raw).replace(".0", "").replace("4e+09", "4000000000")
+
+
+@pytest.mark.parametrize("name", ["G\r2", "G\n", "a\tb", "\x1b[0m"])
+def test_control_characters_in_names_of_genes(tmp_path: Path, name: str) -> None:
+    counts, labels = counts_and_labels()
+    genes = [name, *(f"G{i}" for i in range(1, counts.shape[1]))]
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels, genes=genes)
+    text = refused(tmp_path, raw)
+    assert "control characters" in text
+    assert repr(name) in text
+
+
+def test_control_characters_in_labels(tmp_path: Path) -> None:
+    assert "control characters" in refused(tmp_path, labelled(tmp_path, ["control", "A\x01", "B"]))
+
+
+@pytest.mark.parametrize("column", [".", "_index"])
+def test_columns_that_no_file_can_have(tmp_path: Path, column: str) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    rows = "".join(f"cell{i}\tx\n" for i in range(56))
+    (tmp_path / "cells.tsv").write_text(f"cell\t{column}\n{rows}")
+    screen = imported(tmp_path, raw, cells_table=str(tmp_path / "cells.tsv"))
+    assert column not in screen.obs
+
+
+def test_identifiers_that_a_column_with_gaps_holds_as_fractions(tmp_path: Path) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    cells = ad.read_h5ad(raw)
+    cells.var["entrez"] = np.arange(7000.0, 7000.0 + cells.n_vars)
+    cells.write_h5ad(raw)
+    screen = imported(tmp_path, raw, gene_name_column="entrez")
+    assert screen.var_names[:2].tolist() == ["7000", "7001"]
+
+
+def test_batches_that_look_alike_or_like_nothing_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    cells = ad.read_h5ad(raw)
+    cells.obs["lane"] = [["x", "X", "x ", "None"][i % 4] for i in range(cells.n_obs)]
+    cells.write_h5ad(raw)
+    screen = imported(tmp_path, raw, batch_column="lane")
+    assert set(screen.obs["batch"]) == {"x", "X", "x ", "None"}
+    assert "case or white space alone" in caplog.text
+    assert "may stand for a missing value are taken for batches: 'None'" in caplog.text
+
+
+def test_rows_of_the_table_of_targets_without_effect_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "targets.tsv"
+    table.write_text("target\tgene\nA\tG3\nelsewhere\tG4\n")
+    imported(tmp_path, labelled(tmp_path, ["control", "A", "B"]), target_genes=str(table))
+    assert "not perturbed in the screen, of no effect: elsewhere" in caplog.text
+
+
+def test_targets_of_the_table_that_would_become_the_same(tmp_path: Path) -> None:
+    table = tmp_path / "targets.tsv"
+    table.write_text("target\tgene\nA+B\tG3\nA&B\tG4\n")
+    raw = labelled(tmp_path, ["control", "A+B", "C"])
+    with pytest.raises(InputError, match=r"(?s)the same name.*'A&B', 'A\+B'"):
+        imported(tmp_path, raw, separator=[], target_genes=str(table))
+
+
+def test_a_type_stored_in_a_file_is_no_damage(tmp_path: Path) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    with h5py.File(raw, "a") as file:
+        file["uns"]["kind"] = np.dtype("f8")
+    assert imported(tmp_path, raw).n_obs == 56

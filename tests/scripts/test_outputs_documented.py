@@ -280,6 +280,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         calibration=at("benchmark/calibration.tsv"),
         folds=["1"],
         reference="lcd",
+        no_methods=["ceiling"],
         duplicates=["ceiling"],
         negatives=["control"],
         bootstrap=100,

@@ -88,6 +88,8 @@ class TestClaims:
         ("/env/bin/snakemake --cores 2", True),
         ("python -m snakemake --mode subprocess", True),
         ("python -u -m snakemake", True),
+        ("python -W ignore -X dev -m snakemake", True),
+        ("python -W snakemake script.py", False),
         ("/usr/bin/python", False),
         ("python .snakemake/scripts/tmpx.fit_prior.py", False),
         ("python -m pytest tests/snakemake", False),

@@ -6,7 +6,7 @@ import pytest
 
 from lcd_core.errors import InputError
 from pipeline.screen import read_names
-from pipeline.tables import read_user_table
+from pipeline.tables import read_tsv, read_user_table
 
 
 def read(path: Path) -> list[list[str]]:
@@ -56,3 +56,12 @@ def test_lists_of_names(tmp_path: Path) -> None:
         read_names(path)
     with pytest.raises(InputError, match=r"(?s)no such file.*check the path"):
         read_names(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("content", ["", "a\tb\n1\t2\n3", "a\tb\n1\t2.5\n3\t0.1"])
+def test_a_table_of_the_pipeline_that_is_cut_off(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "own.tsv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"(?s)damaged or cut off.*delete it") as error:
+        read_tsv(path)
+    assert str(path) in str(error.value)

@@ -410,3 +410,82 @@ def test_dense_counts_are_read_in_blocks(
     assert stored == dtype
     assert peak < size / 8, f"{peak:,} of {size:,} bytes"
     assert (matrix != counts).nnz == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["01", "1", "001"], ["1.1", "1.10", "1.2"], ["True", "true", "TRUE"], ["1e3", "1000", "1"]],
+)
+def test_labels_of_a_table_stay_as_they_are_written(tmp_path: Path, values: list[str]) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    written = [values[i % 3] if i < 50 else "control" for i in range(56)]
+    rows = "".join(f"cell{i}\t{own}\t{values[i % 3]}\n" for i, own in enumerate(written))
+    (tmp_path / "cells.tsv").write_text(f"cell\tguide\tplate\n{rows}")
+    table = {"cells_table": str(tmp_path / "cells.tsv")}
+    screen = imported(
+        tmp_path, raw, perturbation_column="guide", batch_column="plate", separator=[], **table
+    )
+    assert screen.obs["perturbation"].tolist() == written
+    assert screen.obs["batch"].tolist() == [values[i % 3] for i in range(56)]
+    kept = imported(tmp_path, raw, keep={"plate": values[0]}, **table)
+    assert kept.n_obs == 19
+
+
+def test_words_for_nothing_are_labels_of_a_table(tmp_path: Path) -> None:
+    counts, labels = counts_and_labels()
+    raw = user_file(tmp_path / "raw.h5ad", counts, labels)
+    written = ["None", "NULL", "N/A", "control"] * 14
+    rows = "".join(f"cell{i}\t{own}\n" for i, own in enumerate(written))
+    (tmp_path / "cells.tsv").write_text(f"cell\tguide\n{rows}")
+    screen = imported(
+        tmp_path, raw, perturbation_column="guide", separator=[], drop_labels=["None"],
+        cells_table=str(tmp_path / "cells.tsv"),
+    )  # fmt: skip
+    assert set(screen.obs["perturbation"]) == {"NULL", "N/A", "control"}
+
+
+def forged(group: h5py.Group, name: str, values: np.ndarray) -> None:
+    del group[name]
+    group[name] = values
+
+
+@pytest.mark.parametrize("case", ["gene", "negative gene", "order", "short", "long", "start"])
+def test_a_10x_file_that_points_outside_itself(tmp_path: Path, case: str) -> None:
+    """Which ends the process without a word where its indices are followed."""
+    counts, labels = counts_and_labels()
+    raw = tenx(tmp_path / "raw.h5", counts, list("ABCDEFGHIJKL"), ["Gene Expression"] * 12)
+    with h5py.File(raw, "a") as file:
+        group = file["matrix"]
+        indices, indptr = group["indices"][:], group["indptr"][:]
+        if case.endswith("gene"):
+            indices[5] = -7 if "negative" in case else 10**6
+            forged(group, "indices", indices)
+        else:
+            indptr[3] += {"order": -(10**6), "long": 10**6}.get(case, 0)
+            indptr[0] += case == "start"
+            forged(group, "indptr", indptr[:-1] if case == "short" else indptr)
+    pd.DataFrame({"c": labels}, index=[f"cell{i}" for i in range(56)]).to_csv(tmp_path / "c.csv")
+    text = refused(tmp_path, raw, perturbation_column="c", cells_table=str(tmp_path / "c.csv"))
+    assert "points outside itself" in text
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_commands_in_messages_survive_any_name(tmp_path: Path) -> None:
+    """Blanks, quotes and what a shell executes; and dots that are no ending."""
+    counts, labels = counts_and_labels()
+    folder = tmp_path / "My Drive's `touch executed` $HOME"
+    folder.mkdir()
+    annotated(counts, labels).to_df().to_csv(folder / "d.v2.csv")
+    text = refused(tmp_path, str(folder / "d.v2.csv"))
+    found = re.search("convert it once: (.*); then set screen.path to (.*)$", text, re.M)
+    assert found is not None, text
+    assert Path(found[2]).name == "d.v2.h5ad"
+    command = found[1].replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, cwd=tmp_path)
+    assert ad.read_h5ad(found[2]).n_obs == 56
+    assert not (tmp_path / "executed").exists()
+    (folder / "a.zip").write_text("x")
+    assert f"unzip '{folder}".replace("'s ", "'\"'\"'s ") in refused(
+        tmp_path, str(folder / "a.zip")
+    )

@@ -183,3 +183,12 @@ def test_sampled_counts_follow_the_zero_inflated_poisson():
 def test_log_evidence_by_hand():
     logp = torch.log(torch.tensor([[0.1, 0.3], [0.2, 0.2]]))
     assert log_evidence(logp).item() == pytest.approx(np.log(0.2), rel=1e-6)
+
+
+def test_counts_beyond_their_type_are_refused():
+    """Which would wrap around to negative ones."""
+    generator = torch.Generator().manual_seed(0)
+    rates = torch.full((2, 3), 2.1e9)
+    assert sample_counts(rates, torch.zeros(3), generator).min() > 2e9
+    with pytest.raises(InputError, match="too large for counts"):
+        sample_counts(rates * 2, torch.zeros(3), generator)

@@ -460,13 +460,19 @@ def test_a_checkpoint_with_other_tensors_is_not_used(half_done, caplog, changes)
         {"training__done": torch.tensor(-1)},
         {"training__done": torch.tensor(0)},
         {"training__done": torch.tensor(48)},
-        {"log__window": torch.zeros(1000, 0, dtype=torch.float64)},
+        {"log__window": 1000},
+        {"log__window": 5},
+        {"log__rows": 0},
+        {"log__rows": 10_000},
     ],
 )
 def test_a_checkpoint_in_an_impossible_state_is_refused(half_done, changes):
     make, path = half_done
-    if "log__window" in changes:
-        changes = {"log__window": torch.zeros(1000, len(make().reports), dtype=torch.float64)}
+    for name, length in changes.items():
+        if isinstance(length, int):
+            tensors, _ = load_tensors(path, "checkpoint")
+            width = tensors[name.replace("__", ".")].shape[1]
+            changes = {name: torch.zeros(length, width, dtype=torch.float64)}
     forge(path, **changes)
     with pytest.raises(InputError, match="delete the file") as caught:
         train(make(), Checkpoints(path, code="a"))

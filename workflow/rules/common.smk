@@ -310,6 +310,8 @@ def check_inputs():
         INPUTS.path("screen.path", CFG.screen.path)
         if not Path(f"{RESULTS}/screen/imported.h5ad").exists():  # it is needed no more
             INPUTS.screen("screen.path", CFG.screen.path)
+    if CFG.screen.kind == "download":
+        INPUTS.path("screen.url", CFG.screen.download_name)
     if CFG.screen.cells_table:
         INPUTS.file("screen.cells_table", CFG.screen.cells_table, "there is no such table of cells")
     if CFG.screen.target_genes:

@@ -132,7 +132,11 @@ def read_sinfo(text: str) -> list[Node]:
     """Read the lines of :data:`SINFO`."""
     nodes = []
     for line in text.splitlines():
-        _, partition, up, limit, memory, processors, gres, state = line.split("|")
+        parts = line.split("|")
+        # of a node that does not answer, SLURM may not know its size
+        if len(parts) != 8 or not all(re.fullmatch(r"\d+\+?", own) for own in parts[4:6]):
+            continue
+        _, partition, up, limit, memory, processors, gres, state = parts
         nodes.append(
             Node(
                 partition.rstrip("*"),
@@ -334,7 +338,10 @@ class WaitingJobs:
     def look(self, answer: str) -> None:
         """Tell what the lines of :data:`SQUEUE` say that was not told before."""
         for line in answer.splitlines():
-            job, reason, partition, gres, folder, comment = line.split("|", maxsplit=5)
+            parts = line.split("|", maxsplit=5)
+            if len(parts) < 6:  # the rest of a comment of several lines
+                continue
+            job, reason, partition, gres, folder, comment = parts
             reason = reason.strip("()").partition(",")[0]
             remedy = HOPELESS.get(reason) or (
                 LIMIT_REMEDY if LIMIT_OF_A_JOB.match(reason) else None

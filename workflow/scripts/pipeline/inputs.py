@@ -7,6 +7,8 @@ from pathlib import Path
 from lcd_core.errors import InputError
 from pipeline.config.source import Source
 
+LONGEST = 255
+"""Bytes of a name that file systems hold."""
 CORRECT = "correct the path, relative to the working directory"
 OR_NULL = f"{CORRECT}, or set it to null"
 
@@ -45,6 +47,14 @@ class Inputs:
                 where=self.where(key),
                 found=path,
                 remedy="rename the file or folder, or name it by a link",
+            )
+        long = [part for part in Path(path).parts if len(part.encode()) > LONGEST]
+        if long:
+            raise InputError(
+                f"names of files and folders have at most {LONGEST} bytes",
+                where=self.where(key),
+                found=(f"{part[:40]}..., {len(part.encode())} bytes" for part in long),
+                remedy="correct the path, or give the file a shorter name",
             )
 
     def file(

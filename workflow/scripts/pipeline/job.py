@@ -19,6 +19,13 @@ FAILED = 1
 INTERRUPTED = 128 + signal.SIGINT
 STOPPED = 128 + signal.SIGTERM
 """Exit codes of a job that fails, is interrupted, or is asked to end."""
+TROUBLES = {
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or use another file system",
+    errno.EIO: "see whether the disk or the network file system is healthy",
+    errno.ESTALE: "see whether the network file system is healthy",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs, for the machine has too many open files",
+}
 
 
 def configure_logging(log: str | None) -> None:
@@ -46,6 +53,11 @@ def system_error_message(error: OSError) -> str | None:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         remedy = "change the permissions or run in a folder of your own"
         return f"{place}: no permission ({error.strerror})\n  remedy: {remedy}"
+    if error.errno in TROUBLES:
+        return (
+            f"{place}: {error.strerror}\n  remedy: {TROUBLES[error.errno]}, "
+            "and run the same command again"
+        )
     return None
 
 

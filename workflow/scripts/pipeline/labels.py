@@ -18,6 +18,8 @@ COMMON_SEPARATORS = "+_,;|& "
 MISSING_LABELS = {"", "nan", "NA"}
 MISSING = "nan"
 """How ``screen.drop_labels`` names a missing value."""
+UNPRINTED = re.compile("[\x00-\x1f\ufffe\uffff]")
+"""What cuts lines of tables, or may not stand in XML, so neither in figures nor in networks."""
 IN_WHOLE_NAMES = "&"
 """What stands for ``+`` in the canonical name of a label that is not to be split."""
 BRACKETS = {")": "(", "]": "[", "}": "{"}
@@ -223,8 +225,9 @@ def check_targets(
             "complete or shorten these labels, or correct screen.separator",
         ),
         (
-            "targets begin or end with white space, or contain tabs or line breaks",
-            lambda targets: any(t != t.strip() or re.search(r"[\t\n\r]", t) for t in targets),
+            "targets begin or end with white space, or contain tabs, line breaks or other "
+            "control characters",
+            lambda targets: any(t != t.strip() or UNPRINTED.search(t) for t in targets),
             "clean the labels, make the space a part of screen.separator, or list labels to leave "
             "out in screen.drop_labels",
         ),

@@ -98,6 +98,9 @@ def is_snakemake(command: list[str]) -> bool:
     for argument in arguments:
         if argument == "-m":
             return next(arguments, "") == "snakemake"
+        if argument in ("-W", "-X"):
+            next(arguments, "")
+            continue
         if not argument.startswith("-"):
             return Path(argument).name == "snakemake"
     return False

@@ -175,7 +175,7 @@ def _require_stored(file: h5py.File, path: str | Path) -> None:
                         remedy="copy, download or make the file again",
                     )
             return
-        if item.shape is None:
+        if isinstance(item, h5py.Datatype) or item.shape is None:
             return
         declared = math.prod(item.shape) * item.id.get_type().get_size()
         stored = item.id.get_storage_size()

@@ -20,8 +20,30 @@ def write_tsv(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_tsv(path: str | Path, **kwargs: object) -> pd.DataFrame:
-    """Read a table written by :func:`write_tsv`."""
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"], **kwargs)  # type: ignore[call-overload,no-any-return]
+    """Read a table written by :func:`write_tsv`.
+
+    Raises
+    ------
+    InputError
+        If it is empty, or cut off.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        file.seek(0, io.SEEK_END)
+        size = file.tell()
+        file.seek(max(0, size - 1))
+        whole = file.read(1) == b"\n"
+    try:
+        if not whole:
+            raise ValueError(f"{size} bytes, the last line without an end")
+        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"], **kwargs)  # type: ignore[call-overload,no-any-return]
+    except ValueError as error:  # of parsing as well
+        raise InputError(
+            "the table is damaged or cut off",
+            where=str(path),
+            found=str(error).splitlines()[0],
+            remedy="delete it and run again, which makes it anew",
+        ) from error
 
 
 def read_text(path: str | Path, what: str, where: str, remedy: str) -> str:

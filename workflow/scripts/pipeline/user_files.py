@@ -4,7 +4,9 @@ All appear as the parts of an h5ad file: ``obs``, ``var``, ``X``, ``layers/...``
 ``raw/var``.
 """
 
+import json
 import logging
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,16 +16,23 @@ from typing import Any
 
 import anndata as ad
 import h5py
+import numpy as np
 import pandas as pd
 
 from lcd_core.errors import InputError, shown
-from pipeline.labels import suggestion
+from pipeline.labels import MISSING_LABELS, suggestion
 from pipeline.screen import first_line, readable_h5ad
 
 Parts = Mapping[str, Any]
 """Elements by their paths in an h5ad file, in HDF5 or in memory."""
 
-PYTHON = 'python -c "import {module}; {module}.{reader}.write_h5ad({new!r})"'
+PYTHON = "import {module}; {module}.{reader}.write_h5ad({new!r})"
+ENDINGS = (
+    ".zarr", ".loom", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz",
+)  # fmt: skip
+
+NO_VALUE = {*MISSING_LABELS, "NaN"}
+"""What stands for a missing value in a table of cells."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class UserFile:
                     remedy="remove screen.modality, or set it to null",
                 )
             if is_10x(file):
+                require_inside(file, self.path)
                 yield read_10x(self.path), self.path
                 return
             refuse_other_hdf5(file, self.path)
@@ -137,6 +147,31 @@ def is_10x(file: h5py.File) -> bool:
     return "obs" not in file and any({"barcodes", "data", "indptr"} <= set(g) for g in groups)
 
 
+def require_inside(file: h5py.File, path: str) -> None:
+    """Refuse matrices of a 10x file whose indices point outside them, which scanpy follows."""
+    for name, group in file.items():
+        if not isinstance(group, h5py.Group) or not {"indices", "indptr", "shape"} <= set(group):
+            continue
+        genes, cells = (int(length) for length in group["shape"][:2])
+        indptr, indices = group["indptr"][:].astype(np.int64), group["indices"]
+        right = (
+            len(indptr) == cells + 1
+            and indptr[0] == 0
+            and bool((np.diff(indptr) >= 0).all())
+            and indptr[-1] == len(indices) == len(group["data"])
+        )
+        for start in range(0, len(indices) if right else 0, 2**24):
+            block = indices[start : start + 2**24]
+            right = right and bool(((block >= 0) & (block < genes)).all())
+        if not right:
+            raise InputError(
+                "the sparse matrix points outside itself",
+                where=f"{path}, {name}",
+                found=f"{genes} genes, {cells} cells, {len(indices)} values",
+                remedy="copy, download or make the file again",
+            )
+
+
 def read_10x(path: str) -> Parts:
     """Read the gene expression of a 10x file; symbols are also in ``var["gene_symbols"]``."""
     import scanpy as sc  # slow to import, and needed for these files alone
@@ -184,20 +219,23 @@ def refuse_other_kinds(path: str) -> None:
         folder = place.parent
         found = (
             "one file of 10x's mtx format",
-            python("scanpy", f"read_10x_mtx('{folder}')", folder),
+            python("scanpy", f"read_10x_mtx({str(folder)!r})", folder),
         )
     elif name.endswith((".h5ad.gz", ".h5mu.gz", ".h5.gz")):
-        found = "a compressed file", (f"gunzip -k {path}", path[: -len(".gz")])
+        found = "a compressed file", (f"gunzip -k {shlex.quote(path)}", path[: -len(".gz")])
     elif name.endswith((".zip", ".tar", ".tar.gz", ".tgz")):
         command = "unzip" if name.endswith(".zip") else "tar -xf"
-        found = "an archive", (f"{command} {path}", "the file in it")
+        found = "an archive", (f"{command} {shlex.quote(path)}", "the file in it")
     elif name.endswith((".rds", ".rdata")):
         new = str(place.with_suffix(".h5ad"))
+        to_h5ad = (
+            "zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment("
+            f"readRDS({json.dumps(path)})), {json.dumps(new)})"
+        )
         found = (
             "a file of R",
             (
-                f"Rscript -e 'zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment("
-                f'readRDS("{path}")), "{new}")\' (without Seurat::... if it holds a '
+                f"Rscript -e {shlex.quote(to_h5ad)} (without Seurat::... if it holds a "
                 "SingleCellExperiment)",
                 new,
             ),
@@ -223,16 +261,18 @@ def refuse_other_hdf5(file: h5py.File, path: str) -> None:
         refuse_kind(
             path,
             "a file of SeuratDisk",
-            f'Rscript -e \'SeuratDisk::Convert("{path}", dest = "h5ad")\'',
+            "Rscript -e " + shlex.quote(f'SeuratDisk::Convert({json.dumps(path)}, dest = "h5ad")'),
             new,
         )
 
 
 def python(module: str, reader: str, place: Path) -> tuple[str, str]:
     """Return a command that reads a file and writes it as h5ad, and the name of the new file."""
-    stem = place.name.split(".")[0] if place.name.split(".")[0] else place.name
+    known = max((len(end) for end in ENDINGS if place.name.lower().endswith(end)), default=0)
+    stem = place.name[: len(place.name) - known] or place.name
     new = str(place.with_name(f"{stem}.h5ad"))
-    return PYTHON.format(module=module, reader=reader, new=new), new
+    text = PYTHON.format(module=module, reader=reader, new=new)
+    return f"python -c {shlex.quote(text)}", new
 
 
 def refuse_kind(path: str, kind: str, command: str, new: str) -> None:
@@ -303,6 +343,14 @@ def with_cells_table(obs: pd.DataFrame, path: str, where: str) -> pd.DataFrame:
     return obs.join(table)
 
 
+def reads_as_written(values: pd.Series, texts: pd.Series) -> bool:
+    """Whether numbers and truth values give their texts back: ``01`` and ``1.10`` do not."""
+    there = values.notna().to_numpy()
+    written = texts.to_numpy()[there]
+    kinds = (values, values.convert_dtypes(convert_string=False))  # whole numbers beside gaps
+    return any((own[there].astype(str).to_numpy() == written).all() for own in kinds)
+
+
 def read_cells_table(path: str, place: str) -> pd.DataFrame:
     """Read a table of cells, whose separator is a tab if its header has one, else a comma."""
     remedy = "give a tab- or comma-separated table with a header; its first column names the cells"
@@ -314,11 +362,18 @@ def read_cells_table(path: str, place: str) -> pd.DataFrame:
         # R may write no name above the names of rows; pandas then makes them the index.
         named = isinstance(first_row.index, pd.RangeIndex)
         texts = {first_row.columns[0]: str} if named else {}
-        table = pd.read_csv(path, sep=sep, dtype=texts, encoding="utf-8-sig", low_memory=False)
+        # `None` and `NULL` are labels like others
+        missing: dict[str, Any] = {"keep_default_na": False, "na_values": sorted(NO_VALUE)}
+        common = {"sep": sep, "encoding": "utf-8-sig", **missing}
+        table = pd.read_csv(path, dtype=texts, low_memory=False, **common)
+        written = pd.read_csv(path, dtype=str, **common)
     except (OSError, ValueError) as error:  # of decoding and of parsing as well
         raise InputError(
             "the table of cells cannot be read", where=place, found=first_line(error), remedy=remedy
         ) from error
+    for column in table.select_dtypes(["number", "bool"]).columns:
+        if not reads_as_written(table[column], written[column]):
+            table[column] = written[column].to_numpy()
     if named:
         if len(table.columns) < 2:
             raise InputError(

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anndata as ad
 import h5py
@@ -17,6 +17,7 @@ from pipeline.batches import unmatched, unmatched_message
 from pipeline.labels import (
     MISSING,
     MISSING_LABELS,
+    UNPRINTED,
     canonical_names,
     listed,
     report_labels,
@@ -44,6 +45,9 @@ CHUNK = 2**24  # matrix entries looked at together, which bounds the memory of t
 LOOKED_AT = 2**16  # matrix entries by which a matrix is offered as one of counts
 INT32_MAX = np.iinfo(np.int32).max
 FLOAT16_EXACT = 2048  # half precision holds every integer up to here
+
+UNCLEAR = {"nan", "na", "none", "null", "n/a"}
+"""Names of batches that may stand for a missing value, in small letters."""
 
 
 def main(
@@ -214,6 +218,7 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
         raise InputError(
             "the screen has no genes", where=f"{raw}, var", remedy="give a file with genes"
         )
+    values = whole_numbers(values)  # identifiers, say of Entrez
     names = pd.Index(values.astype(object).where(values.notna(), "").astype(str)).rename(None)
     missing = names.isin(list(MISSING_LABELS))
     if missing.any():
@@ -222,6 +227,15 @@ def gene_names(var: pd.DataFrame, column: str | None, raw: str) -> pd.Index:
             where=place,
             found=(f"gene number {position}" for position in np.flatnonzero(missing) + 1),
             remedy="name them, or set screen.gene_name_column to a column without gaps",
+        )
+    odd = names.str.contains(UNPRINTED)
+    if odd.any():
+        raise InputError(
+            "names of genes contain tabs, line breaks or other control characters",
+            where=place,
+            found=map(repr, names[odd]),
+            remedy="clean the names (a line end of Windows, \\r, comes from a text file read as "
+            "one of Unix), or set screen.gene_name_column to another column",
         )
     if not names.is_unique:
         unique = [name for name in var.columns if var[name].notna().all() and var[name].is_unique]
@@ -277,12 +291,18 @@ def obs_columns(
                 logging.warning("obs[%r] of the file gives way to the pipeline's own", column)
             continue
         kind = pd.api.types.infer_dtype(values, skipna=True)
-        if "/" in str(column) or kind not in (
-            "boolean",
-            "integer",
-            "floating",
-            "string",
-            "categorical",
+        # names that HDF5 or anndata has for something else
+        if (
+            "/" in str(column)
+            or column in (".", "_index")
+            or kind
+            not in (
+                "boolean",
+                "integer",
+                "floating",
+                "string",
+                "categorical",
+            )
         ):
             logging.warning("obs[%r] is not carried along (%s)", column, kind)
             continue
@@ -302,9 +322,30 @@ def batches_of(obs: pd.DataFrame, column: str, raw: str) -> pd.Categorical:
             remedy="give every cell its batch, leave such cells out by screen.keep, or set "
             "screen.batch_column to null",
         )
-    if pd.api.types.is_float_dtype(values) and (values == values.round()).all():
-        values = values.astype(np.int64)  # whole numbers in a column that had gaps
-    return pd.Categorical(values.astype(object).astype(str))
+    names = whole_numbers(values).astype(object).astype(str)
+    listed_names = sorted(names.unique())
+    alike = Counter(name.strip().casefold() for name in listed_names)
+    same = [repr(name) for name in listed_names if alike[name.strip().casefold()] > 1]
+    if same:
+        logging.warning(
+            "batches that differ by case or white space alone are taken for different ones: %s",
+            shown(same),
+        )
+    unclear = [repr(name) for name in listed_names if name.strip().casefold() in UNCLEAR]
+    if unclear:
+        logging.warning(
+            "batches that may stand for a missing value are taken for batches: %s", shown(unclear)
+        )
+    return pd.Categorical(names)
+
+
+def whole_numbers(values: pd.Series) -> pd.Series:
+    """Whole numbers as such, which a column with gaps holds as fractions; all others as before."""
+    if pd.api.types.is_float_dtype(values):
+        there = values.dropna()
+        if np.isfinite(there).all() and (there == there.round()).all():
+            return values.astype("Int64")
+    return values
 
 
 def report_batches(obs: pd.DataFrame) -> None:
@@ -395,6 +436,16 @@ def targets_table(
         symbols = genes_by_symbol(column, genes)
     table = read_target_table(target_genes) if target_genes else {}
     if whole:
+        number = Counter(whole_name(target) for target in table)
+        same = [repr(target) for target in table if number[whole_name(target)] > 1]
+        if same:
+            raise InputError(
+                "targets of the table would have the same name, since & stands for + in labels "
+                "that are not split",
+                where=f"{target_genes} (screen.target_genes)",
+                found=same,
+                remedy="keep one of them",
+            )
         table = {whole_name(target): own for target, own in table.items()}
     if table and not set(table) & set(targets):
         raise InputError(
@@ -402,6 +453,13 @@ def targets_table(
             where=f"{target_genes} (screen.target_genes)",
             found=f"{shown(table)}; targets of the screen: {shown(targets)}",
             remedy="name the targets as the labels of the screen do, without the control's",
+        )
+    unmatched_rows = sorted(set(table) - set(targets))
+    if unmatched_rows:
+        logging.warning(
+            "%s: targets that are not perturbed in the screen, of no effect: %s",
+            target_genes,
+            shown(unmatched_rows),
         )
     measured = set(genes)
     mapped = genes_of_targets(targets, measured, symbols, table)
@@ -443,13 +501,14 @@ class CountMatrix:
                 remedy=self.remedy,
             )
         self._check_values()
-        self._check_range()
         matrix = self.matrix
+        if not matrix.has_canonical_format:
+            matrix = matrix.astype(np.float64)  # a sum may be larger than the type in the file
+            matrix.sum_duplicates()
+        replace(self, matrix=matrix)._check_range()
         counts = sparse.csr_matrix(
             (matrix.data.astype(np.int32), matrix.indices, matrix.indptr), shape=matrix.shape
         )
-        if not counts.has_canonical_format:
-            counts.sum_duplicates()
         counts.eliminate_zeros()
         if counts.nnz == 0:
             raise InputError("all counts are zero", where=self.place, remedy=self.remedy)

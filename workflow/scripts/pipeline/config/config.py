@@ -46,7 +46,7 @@ class Config(Section):
         "default",
         "Name of the run: its files are under `results/<run>/` and `logs/<run>/`.",
         source=PIPELINE,
-        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$",
     )
     seed: int = key(
         1,
