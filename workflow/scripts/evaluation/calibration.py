@@ -9,8 +9,8 @@ LEAST_SCORE = 0.5
 def not_to_be_trusted(calibration: pd.DataFrame) -> dict[str, float]:
     """Metrics whose duplicate loses to a negative control more often than not, with the score.
 
-    By the technical duplicate, if it runs: the interpolated one is close to a mean where nearly all
-    genes respond.
+    By the technical duplicate, if it runs: the interpolated one is of the same cells with less
+    noise, so that a metric that fails the former is not saved by the latter.
     """
     technical = calibration["duplicate"] == "ceiling"
     calibration = calibration[technical] if technical.any() else calibration
