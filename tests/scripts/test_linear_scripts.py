@@ -426,8 +426,8 @@ class TestTables:
 class TestFigures:
     def test_every_figure_is_an_svg_with_its_words(self, run) -> None:
         words = {
-            "auroc": ["Power law, 12 genes", "Perturbed genes", "CLIPR (published)", "σ = 1.414"],
-            "top_effects": ["CLIPR (published)", "k / genes", " 1 3 "],
+            "auroc": ["Power law, 12 genes", "Perturbed genes", "CLIPR (Eqs. 5-8)", "σ = 1.414"],
+            "top_effects": ["CLIPR (Eqs. 5-8)", "k / genes", " 1 3 "],
             "effect_maps": ["Cause", "Gene affected", "True"],
             "shift_maps": ["Perturbation", "Gene"],
         }

@@ -453,6 +453,8 @@ def asked_of_run():
         "methods": [str(fit) for fit in PLAN.benchmark] if IN_BENCHMARK else [],
         "tuned": list(CFG.tuning.methods),
         "seeds": CFG.effects.seeds,
+        "estimator": CFG.effects.estimator,
+        "changes": CFG.effects.changes,
         "cause_folds": len(CAUSE_FOLDS),
         "edges": CFG.effects.edges,
         "systems": LINEAR.systems * prod(map(len, grid)),

@@ -224,6 +224,8 @@ def win_rate_table(
         table.insert(
             table.columns.get_loc("reason"), "p_adjusted", adjusted_within(table, no_methods)
         )
+        # the median distance of a duplicate is noise around 0
+        table.loc[table["versus"].isin(no_methods), "percent_reduction"] = np.nan
     return table
 
 

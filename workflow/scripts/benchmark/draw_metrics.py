@@ -118,7 +118,7 @@ def draw_means(metrics: pd.DataFrame, looks: Looks, top_genes: int) -> Figure:
     if not computed:
         return not_computed(*panels)
     widest = max(map(len, computed.values()))
-    figure = new_figure(0.5 + 2.1 * len(computed), width_of(widest))
+    figure = new_figure(0.5 + 2.5 * len(computed), width_of(widest))
     grid = figure.subplots(len(computed), 1, squeeze=False)[:, 0]
     for axes, (name, columns) in zip(grid, computed.items(), strict=True):
         draw_methods(axes, columns, looks, number=".3f" if name == "rmse_top_de" else ".4f")

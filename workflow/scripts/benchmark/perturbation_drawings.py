@@ -208,11 +208,16 @@ def panel(
         parts.append(line(left - 4, down(tick), left, down(tick), INK, 0.8))
         parts.append(written(left - 6, down(tick) + 3.5, number_text(tick), 'text-anchor="end"'))
     parts.append(
-        written(left + PANEL / 2, top + PANEL + 28, "Observed change", 'text-anchor="middle"')
+        written(
+            left + PANEL / 2,
+            top + PANEL + 28,
+            "Observed change, log1p(counts per 10,000)",
+            'text-anchor="middle"',
+        )
     )
     parts.append(
         f'<text transform="translate(10 {top + PANEL / 2:.1f}) rotate(-90)" '
-        'text-anchor="middle">Predicted change</text>'
+        'text-anchor="middle">Predicted change, log1p(counts per 10,000)</text>'
     )
     return "".join(parts)
 

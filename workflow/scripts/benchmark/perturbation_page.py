@@ -98,9 +98,10 @@ def score_table(own: Perturbation, looks: Looks, scores: pd.DataFrame) -> str:
     for metric, values in wide.iterrows():
         ranked = values[[name for name in wide if looks.kind(name) != "reference"]].dropna()
         best = "–"
-        if len(ranked):
+        if len(ranked) and METRICS[str(metric)].ranks:
             lower = METRICS[str(metric)].direction == "lower"
-            best = html.escape(looks.flat_label(ranked.idxmin() if lower else ranked.idxmax()))
+            equal = ranked.index[ranked == (ranked.min() if lower else ranked.max())]
+            best = html.escape(", ".join(looks.flat_label(name) for name in equal))
         arrow = "↓" if METRICS[str(metric)].direction == "lower" else "↑"
         title = f"{html.escape(METRICS[str(metric)].title)} {arrow}"
         rows.append([title, *(number(values[name]) for name in columns), best])

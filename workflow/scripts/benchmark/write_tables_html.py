@@ -85,12 +85,12 @@ def of_metric(
     # A column of reasons that are all empty would only take room.
     kept = [c for c in columns if c.read is not text or rows[c.field].map(text).any()]
     references = rows.index[[looks.kind(method) == "reference" for method in rows[name]]]
-    best = best_row(metric, rows.drop(index=references)) if "median" in rows else None
+    best = best_rows(metric, rows.drop(index=references)) if "median" in rows else []
     unit = "" if metric.unit == "none" else f", in {metric.unit}"
     content = table(
         kept,
         rows,
-        best=None if best is None else ("median", best),
+        best=("median", best) if best else None,
         references=references.tolist(),
     )
     remark = f"{metric.direction} is better{unit}"
@@ -102,12 +102,13 @@ def of_metric(
     return section(metric.title, remark, content, grey=score is not None)
 
 
-def best_row(metric: Metric, rows: pd.DataFrame) -> int | None:
-    """Label of the row with the best median; None if no median is defined."""
+def best_rows(metric: Metric, rows: pd.DataFrame) -> list[int]:
+    """Labels of the rows with the best median; none by a metric that does not rank methods."""
     medians = rows["median"].dropna()
-    if medians.empty:
-        return None
-    return int(medians.idxmin() if metric.direction == "lower" else medians.idxmax())
+    if medians.empty or not metric.ranks:
+        return []
+    extreme = medians.min() if metric.direction == "lower" else medians.max()
+    return [int(label) for label in medians.index[medians == extreme]]
 
 
 def by_metric(

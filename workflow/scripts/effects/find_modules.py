@@ -82,6 +82,9 @@ def main(
     merges = module_tree(distances)
     paths = [seed_effects] if isinstance(seed_effects, str) else seed_effects
     seed_trees = [_seed_tree(path, genes, distance) for path in paths]
+    if len(seed_trees) > 1 and all(np.array_equal(own, seed_trees[0]) for own in seed_trees):
+        logging.info("all seeds have the same tree, whose stability over seeds says nothing")
+        seed_trees = seed_trees[:1]
     scores = score_numbers(merges, distances, seed_trees, min_size)
 
     chosen: int | None

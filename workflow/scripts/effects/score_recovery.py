@@ -132,6 +132,10 @@ def main(
     scores.append(chance.assign(estimator=CHANCE, value=chance["base_rate"]))
     distances = {name: effect_distances(own) for name, own in estimates.items()}
     distances[DIRECT_EFFECTS] = module_distances(matrix, distance, effects)
+    if distance == "changes":  # of the seeds as of their mean; the others have effects alone
+        for number, path in enumerate(paths, start=1):
+            own = read_effects(path)[:, genes]
+            distances[f"{DIRECT_EFFECTS}_seed_{number}"] = module_distances(own, distance, path)
     distances["expression_correlation"] = correlation_distances(lognorm(screen[:, genes].X))
     profiles = estimates["differential_expression"][:, genes.isin(perturbed)].T
     distances["differential_expression_profiles"] = correlation_distances(profiles)

@@ -58,17 +58,17 @@ def fit_lines(path: str) -> Iterator[Line]:
                 f"Badly fit by the {who}: {share(len(missed), n)} training conditions, with more "
                 "than half of the control's distance left.",
                 joined(missed["perturbation"].drop_duplicates()),
-                f"predictions with their targets are not to be trusted; {remedy}",
+                f"what rests on them is not to be trusted; {remedy}",
                 CONDITIONS,
             )
-    close = rows[rows["verdict"] == "close to control"]["perturbation"].drop_duplicates()
+    close = rows[rows["verdict"] == "close to control"]
     if len(close):
         yield Line(
             DOUBT,
             FITS,
-            f"{count(len(close), 'training condition')} cannot be told from control cells, so "
-            "nothing says how well they are fit.",
-            joined(close),
+            f"{share(len(close), n)} training conditions cannot be told from control cells in "
+            "their fold, so nothing says there how well they are fit.",
+            joined(close["perturbation"].drop_duplicates()),
             "these say nothing for or against a model",
             CONDITIONS,
         )
@@ -165,7 +165,7 @@ def headline(
                 BENCHMARK,
                 f"Methods are compared on {count(int(only['n']), 'held-out perturbation')} alone: "
                 "only large differences can be told from chance.",
-                advice="raise folds.count, or read single perturbations",
+                advice="measure more combinations, or read single perturbations",
                 file=WIN_RATES,
             )
 
@@ -272,7 +272,7 @@ def interaction_lines(by_type: str, looks: Looks, reference: str, versus: str) -
             f"Some types of interaction have fewer than {FEW_OF_A_TYPE} held-out pairs, which no "
             "test can tell from chance.",
             joined(f"{row.type} ({int(row.n)})" for row in few.itertuples()),
-            "more folds hold out more pairs: folds.count",
+            "only more measured pairs help, or a larger folds.max_test_doubles where it is set",
             "interactions/interactions.html",
         )
     if versus == reference:

@@ -22,8 +22,8 @@ STABLE = 0.5
 NAMED = 5
 """Effects, and estimators, named in a line."""
 
-OWN = "lcd_clipr"
-"""Estimator that is named wherever it stands among the others."""
+OWN = ("adaptive_rows", "lcd_clipr")
+"""Estimators that are named wherever they stand among the others: of screens, and published."""
 
 
 def effects_lines(files: Mapping[str, Any], n_edges: int) -> Iterator[Line]:
@@ -134,7 +134,7 @@ def held(path: str, n_edges: int, which: str) -> Iterator[Line]:
             EFFECTS,
             f"The {int(row['k']):,} strongest effects {which}hold no more often than any genes "
             "would that one draws for the same causes: which gene a cause leads to is not "
-            "supported by the screen.",
+            f"supported{' for causes left out of the estimate' if which else ' by the screen'}.",
             advice="read causes, not edges; docs/clipr.md says what the estimators can do",
             file=VALIDATION,
         )
@@ -165,7 +165,7 @@ def unconverged(paths: list[str]) -> Iterator[Line]:
             EFFECTS,
             f"The limit response of {count(lost.nunique(), 'condition')} was not reached.",
             joined(lost.drop_duplicates()),
-            "raise clipr's evaluations, or train the drift for longer",
+            "raise clipr.steps_per_level or clipr.tolerance, or train the drift for longer",
             "figures/effects_maps.svg",
         )
 
@@ -228,22 +228,21 @@ def recovered(path: str) -> Iterator[Line]:
 
 
 def linear_lines(summary: str, systems: str) -> Iterator[Line]:
-    """Recovery of known effects of linear systems, at the largest and most perturbed ones."""
+    """Recovery of known effects of linear systems, of the largest, by how many are perturbed."""
     rows = read_tsv(summary, dtype={"structure": str, "estimator": str, "metric": str})
     fits = read_tsv(systems, dtype={"structure": str, "unconverged": str})
     own = rows[(rows["metric"] == "auroc") & ~rows["knows_truth"].astype(bool)]
     largest = own["genes"].max()
     own = own[own["genes"] == largest]
-    most = own["percent"].max()
-    own = own[own["percent"] == most]
-    for structure, part in own.groupby("structure", sort=False):
+    own = own[own["percent"].isin([own["percent"].min(), own["percent"].max()])]
+    for (structure, percent), part in own.groupby(["structure", "percent"], sort=False):
         values = part.set_index("estimator")["median"].sort_values(ascending=False)
-        first = dict.fromkeys([*values.index[:NAMED], *values.index.intersection([OWN])])
+        first = dict.fromkeys([*values.index[:NAMED], *values.index.intersection(list(OWN))])
         said = ", ".join(f"{estimator(name).label} {number(values[name])}" for name in first)
         yield Line(
             RESULT,
             LINEAR,
-            f"{STRUCTURES.get(structure, structure)} systems of {largest} genes, {most}% "
+            f"{STRUCTURES.get(structure, structure)} systems of {largest} genes, {percent}% "
             f"perturbed, median AUROC of true effects, the best of {len(values)} estimators: "
             f"{said}.",
             file="figures/linear_auroc.svg",

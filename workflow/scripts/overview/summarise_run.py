@@ -90,18 +90,32 @@ def main(
     write_tsv(table, overview)
 
 
+def source_of_effects(asked: Mapping[str, Any]) -> str:
+    """What the estimator of direct effects starts from."""
+    from pipeline.evidence import reads_drift  # imports torch
+
+    if reads_drift(asked["estimator"]):
+        return "from the responses of fitted models"
+    if asked["changes"] == "priors":
+        return "from changes of states under fitted priors"
+    return "from changes of counts, redrawn for each seed; no model enters"
+
+
 def asked_lines(asked: Mapping[str, Any], looks: Looks) -> Iterator[Line]:
     """One line for each analysis that the configuration asks for."""
     for analysis in asked["analyses"]:
         if analysis == "benchmark":
             names = looks.in_order(asked["methods"])
+            references = sum(looks.kind(name) == "reference" for name in names)
+            methods = len(names) - references
+            beside = f", beside {count(references, 'reference')}" if references else ""
             tuned = f", {joined(asked['tuned'])} tuned before" if asked["tuned"] else ""
             yield Line(
                 ASKED,
                 "Benchmark",
                 f"Predict the cells of combinations held out in {count(asked['folds'], 'fold')} of "
-                f"{asked['screen']}, by {count(len(names), 'method')}{tuned}, and compare them "
-                "with the observed cells.",
+                f"{asked['screen']}, by {count(methods, 'method')}{tuned}, and compare them with "
+                f"the observed cells{beside}.",
                 joined(looks.flat_label(name) for name in names),
             )
         elif analysis == "effects":
@@ -113,8 +127,9 @@ def asked_lines(asked: Mapping[str, Any], looks: Looks) -> Iterator[Line]:
             yield Line(
                 ASKED,
                 "Causal effects",
-                f"Estimate direct effects among the genes of {asked['screen']} from models of all "
-                f"its conditions, over {count(asked['seeds'], 'training seed')}{held_out}.",
+                f"Estimate direct effects among the genes of {asked['screen']} by "
+                f"{asked['estimator']}, {source_of_effects(asked)}, over "
+                f"{count(asked['seeds'], 'seed')}{held_out}.",
             )
         elif analysis == "linear_systems":
             yield Line(

@@ -167,7 +167,7 @@ def table(
     columns: Sequence[Column],
     rows: pd.DataFrame,
     *,
-    best: tuple[str, int] | None = None,
+    best: tuple[str, Collection[int]] | None = None,
     references: Collection[int] = (),
 ) -> str:
     """Write a table, with search and paging if it is long.
@@ -179,7 +179,7 @@ def table(
     rows
         Fields of the columns, a row each.
     best
-        Field and number of the row of a cell in bold.
+        Field and numbers of the rows of cells in bold.
     references
         Numbers of the rows in grey italics.
     """
@@ -187,8 +187,9 @@ def table(
     heads = "".join(map(heading, columns))
     lines = []
     for place, row in enumerate(rows.to_dict("records")):
+        bold = best[0] if best is not None and place in best[1] else None
         cells = [
-            cell(column, row, marks[column.field] + ["best"] * (best == (column.field, place)))
+            cell(column, row, marks[column.field] + ["best"] * (column.field == bold))
             for column in columns
         ]
         attribute = ' class="reference"' if place in references else ""

@@ -132,8 +132,8 @@ class Estimator(NamedTuple):
 
 
 ESTIMATORS = {
-    "direct_effects": Estimator("LCD direct effects", "#D55E00", "targets"),
-    "lcd_clipr": Estimator("CLIPR (published)", "#E69F00"),
+    "direct_effects": Estimator("Direct effects", "#D55E00", "targets"),
+    "lcd_clipr": Estimator("CLIPR (Eqs. 5-8)", "#E69F00"),
     "centred_ridge": Estimator("CLIPR, Jacobian", "#F0E442"),
     "averaged_current": Estimator("Current and rows", "#D55E00", "targets"),
     "averaged_current_inferred": Estimator("Current, targets inferred", "#CC79A7"),
@@ -142,7 +142,7 @@ ESTIMATORS = {
     "adaptive_rows": Estimator("Sparse rows, averaged", "#332288", "targets"),
     "oriented_z": Estimator("Oriented changes, z", "#117733", "targets"),
     "total_effects": Estimator("Total effects", "#56B4E9", "targets"),
-    "inspre": Estimator("inspre", "#44AA99", "targets"),
+    "inspre": Estimator("inspre", "#661100", "targets"),
     "lyapunov_lasso": Estimator("Lyapunov lasso", "#999933"),
     "expression_correlation": Estimator("Correlation of expression", "#222222"),
     "differential_expression_profiles": Estimator("Correlation of DE", "#AA4499"),
