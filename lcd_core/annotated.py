@@ -75,6 +75,18 @@ def counts_by_condition(
         If the column, the layer or the control is missing, a cell has no label, or a label gives
         no set of targets.
     """
+    if separator is not None and not isinstance(separator, str):
+        raise InputError(
+            "separator is a text", found=repr(separator), remedy=f"pass {SEPARATOR!r}, or None"
+        )
+    if not isinstance(control, str) and not all(
+        isinstance(own, str) for own in (control if isinstance(control, Sequence) else [control])
+    ):
+        raise InputError(
+            "control is a label, or a sequence of labels, as text",
+            found=repr(control),
+            remedy=f"pass {str(control)!r}; labels are compared as text",
+        )
     labels = _labels(cells, perturbation)
     controls = [control] if isinstance(control, str) else list(control)
     known = set(labels)
@@ -216,7 +228,7 @@ def _labels(cells: Cells, column: str) -> NDArray[np.object_]:
             remedy="name the column with the perturbation of each cell",
         ) from None
     labels: NDArray[np.object_] = np.asarray(values, dtype=object)
-    missing = np.array([own is None or own != own or str(own) == "" for own in labels], dtype=bool)
+    missing = np.array([_is_missing(own) for own in labels], dtype=bool)
     if missing.any():
         raise InputError(
             f"{missing.sum()} of {len(labels)} cells have no label",
@@ -227,11 +239,19 @@ def _labels(cells: Cells, column: str) -> NDArray[np.object_]:
     return np.array([str(own) for own in labels], dtype=object)
 
 
+def _is_missing(label: Any) -> bool:
+    """Whether a label says nothing: None, not a number, pandas' NA, or an empty text."""
+    try:
+        return label is None or bool(label != label) or str(label) == ""
+    except TypeError:  # pandas' NA is neither equal to itself nor different
+        return True
+
+
 def _condition(label: str, parts: Sequence[str], controls: Sequence[str], perturbation: str) -> str:
     """Canonical name of a label, from what the separator has left of it."""
     targets = [part for part in parts if part not in controls]
     wrong = len(set(targets)) < len(targets) or any(
-        not part or part == CONTROL or SEPARATOR in part for part in targets
+        part != part.strip() or not part or part == CONTROL or SEPARATOR in part for part in targets
     )
     if wrong:
         raise InputError(
@@ -255,6 +275,13 @@ def _matrix(cells: Cells, layer: str | None) -> Any:
             remedy="name the layer of raw counts, or leave layer out to read X",
         )
     matrix = cells.X if layer is None else cells.layers[layer]
+    if len(getattr(matrix, "shape", ())) != 2 or hasattr(matrix, "backend"):
+        raise InputError(
+            "the counts are not in memory",
+            where="X" if layer is None else f"layers[{layer!r}]",
+            found=type(matrix).__name__,
+            remedy="pass cells.to_memory(), or the layer that has them",
+        )
     return scipy.sparse.csr_matrix(matrix) if scipy.sparse.issparse(matrix) else np.asarray(matrix)
 
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import scipy.sparse
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lcd_core.checkpoints import Checkpoints
-from lcd_core.conditions import CONTROL, multi_hot, targets_of
+from lcd_core.conditions import CONTROL, multi_hot
+from lcd_core.counts import checked_counts, checked_genes, target_sets
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
 from lcd_core.model import LCD
@@ -74,16 +72,12 @@ def fit(
             found=EXPRESSION,
             remedy="choose another transform, or call fit_to_expression",
         )
-    tensors = {name: _counts(name, values) for name, values in counts.items()}
-    if CONTROL not in tensors:
-        raise InputError(
-            "the control is missing among the conditions",
-            found=list(tensors),
-            remedy=f'name the cells without a perturbation "{CONTROL}"',
-        )
-    sets = {name: (targets or {}).get(name, targets_of(name)) for name in tensors}
+    names = checked_genes(genes)
+    checked = checked_counts(counts, len(names))
+    sets = target_sets(list(checked), targets)
+    tensors = {name: torch.from_numpy(own) for name, own in checked.items()}
     eta = scale_of(tensors[CONTROL].numpy(), settings.prior)
-    priors, _ = fit_priors(tensors, list(genes), eta, settings.prior, seed=seed, device=device)
+    priors, _ = fit_priors(tensors, names, eta, settings.prior, seed=seed, device=device)
     model, _ = fit_diffusion(
         priors, sets, settings.states, settings.drift, seed=seed, device=device
     )
@@ -240,18 +234,3 @@ def fit_to_states(
     model = LCD(genes, targets, drift, transform, pi, trained_targets=trained, seed=seed)
     model.impute_untrained_targets()
     return model, log
-
-
-def _counts(name: str, values: Any) -> Tensor:
-    """Counts of one condition as a tensor."""
-    dense = values.toarray() if scipy.sparse.issparse(values) else values
-    array: NDArray[Any] = np.asarray(dense)
-    numeric = array.dtype.kind in "buif"
-    if not numeric or not (np.isfinite(array) & (array >= 0) & (array == np.round(array))).all():
-        raise InputError(
-            "counts must be nonnegative integers",
-            where=f"condition {name}",
-            found="other numbers" if numeric else str(array.dtype),
-            remedy="give raw counts, neither normalised nor logarithms",
-        )
-    return torch.from_numpy(np.ascontiguousarray(array))

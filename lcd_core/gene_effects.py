@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from lcd_core.condition_means import count_means
 from lcd_core.conditions import CONTROL, targets_of
+from lcd_core.counts import checked_counts, checked_genes, checked_sets
 from lcd_core.direct_effects import direct_effects
 from lcd_core.errors import InputError
 from lcd_core.evidence import DirectEffects, Evidence, Matrix
@@ -108,14 +108,16 @@ def effects_from_counts(
     Raises
     ------
     InputError
-        If no perturbation hits these genes alone, or the estimator needs a model.
+        On counts, genes or hits that cannot be, if no perturbation hits these genes alone, or the
+        estimator needs a model.
     """
-    names = [str(gene) for gene in genes]
+    names = checked_genes(genes)
     dense = {
-        name: np.asarray(own.toarray() if scipy.sparse.issparse(own) else own, dtype=np.float64)
-        for name, own in counts.items()
+        name: np.asarray(own, dtype=np.float64)
+        for name, own in checked_counts(counts, len(names), fewest=2).items()
     }
-    hit = hits_of([name for name in dense if name != CONTROL], names, hits or {})
+    given = checked_sets(hits, list(dense), "hits")
+    hit = hits_of([name for name in dense if name != CONTROL], names, given)
     if not hit:
         raise InputError(
             "no perturbation hits genes of the screen alone, so nothing tells causes from effects",

@@ -13,10 +13,12 @@ from estimate import probe
 from estimate.dimensions import Dimensions, dimensions
 from estimate.planned import Job, jobs_in, options_of
 from estimate.tell import duration, told
-from estimate.work import STAGES, Estimate, Workload, estimated, longest_chain, stage_of
+from estimate.work import STAGES, Estimate, Work, Workload, estimated, longest_chain, stage_of
 from lcd_core.errors import InputError
+from lcd_core.settings import PRESETS
 from pipeline.config.config import Config, load_config
 from pipeline.plan import Plan
+from pipeline.screen import CONTROL, targets_of
 from pipeline.tables import read_tsv
 from screen import filter_screen, import_screen
 from tests.scripts.screens import counts_and_labels, user_file
@@ -162,6 +164,42 @@ def test_steps_are_those_of_the_configuration(load: Workload) -> None:
     assert (number, json.loads(step)["targets"]) == (3000, 30)
 
 
+def test_predicted_combinations_are_counted() -> None:
+    """All pairs of the singles in parts, the singles and the control, and how pairs interact."""
+    config = load_config(
+        {
+            "screen": {"kind": "simulated"},
+            "simulation": {"targets": 98, "genes": 200, "doubles": 10},
+            "analyses": ["predict"],
+            "predictions": {
+                "all_pairs": True, "parts": 4, "states": 64, "sampler": "fast",
+                "interaction_genes": 100, "cells_of": ["A+B"], "cells": 30,
+            },
+        },
+        "x",
+    )  # fmt: skip
+    load = Workload(config, Plan(config, "x"), dimensions(config))
+    singles = sum(len(targets_of(name)) == 1 for name in load.data.cells if name != CONTROL)
+    pairs = -(-(singles * (singles - 1) // 2 + 1) // 4)
+    fit = {"variant": "default"}
+
+    def of(rule: str, **more: str) -> Work:
+        work = load.work(job(rule, **fit, **more))
+        assert work is not None
+        return work
+
+    ((number, step),) = of("predict_combinations", part="2").steps
+    assert number == pytest.approx(pairs * 64 / 4096)
+    assert json.loads(step)["sampler"]["steps_per_level"] == PRESETS["fast"].steps_per_level
+    assert json.loads(step)["cells"] == 4096
+    ((number, _),) = of("predict_combinations", part="references").steps
+    assert number == pytest.approx((singles + 1) * 64 / 4096)
+    assert of("measure_predictions", part="2").seconds == pytest.approx(1 + pairs * 0.07 / 4)
+    ((number, step),) = of("sample_combinations").steps
+    assert (number, json.loads(step)["cells"]) == (1, 30)
+    assert stage_of(job("predict_combinations", part="1", **fit)) == "predicted combinations"
+
+
 def test_equal_steps_are_measured_once(load: Workload) -> None:
     one, two, other = (
         load.work(job("lcd_fit_drift", fold=fold, variant=variant)).steps[0][1]  # type: ignore[union-attr]
@@ -185,7 +223,7 @@ def test_seconds_are_the_start_and_the_steps(load: Workload) -> None:
 def test_every_rule_belongs_to_a_stage(load: Workload) -> None:
     from tests.workflow.test_rules import rules_of
 
-    fit = {"fold": "1", "variant": "default", "genes": "100", "percent": "30"}
+    fit = {"fold": "1", "variant": "default", "part": "1", "genes": "100", "percent": "30"}
     for rule in rules_of("everything"):
         own = job(rule["name"], **fit)
         assert stage_of(own) in STAGES
@@ -277,3 +315,10 @@ def test_the_first_run_does_not_count_unless_it_is_very_long(
     assert probe.timed(lambda: None, torch.device("cpu")) == 1.0
     monkeypatch.setattr(probe, "BUDGET", 0.1)
     assert probe.timed(lambda: None, torch.device("cpu")) == 2.0
+
+
+def test_a_device_that_is_not_there_is_one_message() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="cuda"):
+        probe.measured([], threads=1, device="cuda", side_by_side=1)

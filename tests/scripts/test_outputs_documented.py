@@ -473,8 +473,6 @@ def write_predictions(folder: Path, train: str, model: str) -> None:
             model=model,
             profiles=at(f"parts/default/{part}.h5ad"),
             part=part,
-            n_parts=1,
-            n_fits=1,
             n_states=4,
             sampler="flow",
             seed=1,

@@ -131,8 +131,6 @@ def predict(folder: Path, model: str, fit: str, part: str) -> None:
         model=model,
         profiles=f"{folder}/{fit}_{part}.h5ad",
         part=part,
-        n_parts=2,
-        n_fits=2,
         n_states=40,
         sampler="flow",
         seed=5,
@@ -267,8 +265,8 @@ def test_cells_are_a_prediction_of_the_contract(panel, tmp_path):
 
 def test_the_first_batch_tells_the_time_of_all(panel, caplog):
     caplog.set_level("INFO")
-    predict_combinations.tell(2.0, 10, 475, 30, "1")
-    assert "about 95 s for the 475 of this part, and 48 min for all 30 jobs" in caplog.text
+    predict_combinations.tell(2.0, 10, 475)
+    assert "about 95 s for the 475 of this part" in caplog.text
 
 
 @pytest.mark.parametrize(

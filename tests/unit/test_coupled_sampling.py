@@ -5,7 +5,12 @@ import pytest
 import torch
 from scipy.stats import poisson
 
-from lcd_core.coupled_sampling import coupled_states, expected_expression, expected_fractions
+from lcd_core.coupled_sampling import (
+    coupled_states,
+    expected_expression,
+    expected_fractions,
+    moved_by_zeros,
+)
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.errors import InputError
 from lcd_core.measurement import sample_counts
@@ -117,3 +122,17 @@ def test_a_cell_without_rates_expresses_nothing():
     nothing = torch.zeros(2, 3)
     assert not expected_expression(nothing, torch.zeros(3)).any()
     assert not expected_fractions(nothing, torch.zeros(3)).any()
+
+
+def test_how_far_zeros_of_a_dominant_gene_move_totals():
+    """And that it tells by how much the means of the others are too low."""
+    rate = torch.tensor([[300.0, *[1.0] * 30], [30.0, *[10.0] * 30]])
+    pi = torch.tensor([0.1, *[0.0] * 30])
+    found = moved_by_zeros(rate, pi)
+    np.testing.assert_allclose(found, [0.1 * 300 / 330, *[0.0] * 30], rtol=1e-6)
+    generator = torch.Generator().manual_seed(1)
+    cells = torch.poisson(rate[:1].expand(20_000, -1), generator=generator).double()
+    cells[torch.rand(20_000, generator=generator) < 0.1, 0] = 0.0
+    drawn = (1e4 * cells / cells.sum(dim=1, keepdim=True)).log1p().mean(dim=0)[1:].mean()
+    bias = drawn - expected_expression(rate[:1], pi)[0, 1:].mean()
+    assert 0.05 < float(bias) < 0.15

@@ -90,8 +90,8 @@ def test_further_targets_are_known_with_the_mean_of_the_others(counts):
         (lambda y: y.astype(str), "condition B"),
         (lambda y: y + np.nan, "condition B"),
         (lambda y: y + np.inf, "condition B"),
-        (lambda y: y[:, :3], "condition B needs counts of shape"),
-        (lambda y: y[:0], "condition B needs counts of shape"),
+        (lambda y: y[:, :3], "condition B: counts are a matrix of cells x genes"),
+        (lambda y: y[:0], "condition B: counts are a matrix of cells x genes"),
     ],
 )
 def test_counts_that_cannot_be_are_refused_by_condition(counts, spoil, words):

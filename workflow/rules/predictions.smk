@@ -56,8 +56,6 @@ rule predict_combinations:
     threads: CFG.threads.fit
     params:
         part="{part}",
-        n_parts=len(PARTS),
-        n_fits=len(PREDICT_VARIANTS),
         n_states=PREDICTED.states,
         sampler=PREDICTED.sampler,
         seed=derive_seed(CFG.seed, run=CFG.run, purpose="predictions"),  # shared by all parts

@@ -245,9 +245,12 @@ def measured(
 
     Raises
     ------
+    InputError
+        If the device is not there.
     RuntimeError
         If a process fails; with what it says.
     """
+    choose_device(device)  # here, where it is refused in one message
     given = json.dumps({"tasks": list(tasks), "threads": threads, "device": device})
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     processes = [

@@ -6,17 +6,20 @@ time is called rough.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from estimate.dimensions import Dimensions
 from estimate.planned import Job
 from evaluation.registry import metrics_of
-from lcd_core.settings import DriftSettings, PriorSettings, SamplerSettings
+from lcd_core.settings import PRESETS, DriftSettings, PriorSettings, SamplerSettings
+from pipeline.combinations import FLOW
 from pipeline.config.config import Config
 from pipeline.plan import TUNED, Plan, Variant
-from pipeline.screen import CONTROL
+from pipeline.screen import CONTROL, targets_of
 
 STAGES = (
     "screen and folds",
@@ -27,6 +30,7 @@ STAGES = (
     "other methods",
     "metrics",
     "effects",
+    "predicted combinations",
     "linear systems",
     "figures and tables",
 )
@@ -46,10 +50,16 @@ OTHER_PEOPLES = ("cpa_fit", "gears_fit", "run_cell_eval", "run_scperteval")
 """Rules that start other people's packages, whose time nothing here says."""
 METRICS = ("compute_metrics", "compute_tuning_metrics")
 """Rules that compare predictions with held-out cells, of a whole fold or one of a grid."""
+SINGLE_THREADED = (*METRICS, "measure_predictions")
+"""Of the rules whose work is known, those that use one thread whatever the configuration."""
 FIGURE, TABLE = 4.0, 1.0
 """Seconds of a figure and of a table beyond the start of their job."""
 SMALL_STEP = 0.003
 """Seconds of a step of a small network other than LCD's."""
+STATES = 4096
+"""States of predicted combinations that are drawn together."""
+INTERACTION, ITS_GENES = 0.07, 200
+"""Seconds of measuring the interaction of a pair, at so many genes; they grow with their square."""
 COMPARATORS = 3.0
 """Estimators of a linear system together, in estimates by the default one."""
 
@@ -114,6 +124,9 @@ class Workload:
             "compute_metrics": self._metrics,
             "compute_tuning_metrics": self._metrics,
             "estimate_effects": self._effects,
+            "predict_combinations": self._combinations,
+            "measure_predictions": self._interactions,
+            "sample_combinations": self._cells_of_combinations,
             "differential_expression": self._tests,
             "fit_linear_drift": self._linear_drift,
             "score_linear_system": self._linear_scores,
@@ -135,7 +148,7 @@ class Workload:
 
     def threads(self, job: Job) -> int:
         """Threads of a job."""
-        measured = job.rule in self._by_rule and job.rule not in METRICS
+        measured = job.rule in self._by_rule and job.rule not in SINGLE_THREADED
         return self.config.threads.fit if measured else 1
 
     # --- sizes of a fold --------------------------------------------------------------------------
@@ -166,9 +179,10 @@ class Workload:
     def _lcd(self, job: Job) -> dict[str, Any]:
         return self._settings("lcd", job)
 
-    def _sampling(self, job: Job, cells: int) -> str:
+    def _sampling(self, job: Job, cells: int, changes: Mapping[str, Any] | None = None) -> str:
         own = self._lcd(job)
         sampler = {name: value for name, value in own["sampling"].items() if name != "preset"}
+        sampler |= changes or {}
         SamplerSettings(**sampler)
         return task(
             "sampling",
@@ -245,6 +259,38 @@ class Workload:
         whole = self._scores(self.config.prediction.cells, self.data.median_cells, names)
         return Work(((held_out, whole),))
 
+    def _panel(self, part: str) -> int:
+        """Combinations of a part of the panel, or the control and the singles; without a screen
+        that passed quality control, of those that the configuration names or makes of it.
+        """
+        own = self.config.predictions
+        singles = sum(len(targets_of(name)) == 1 for name in self.data.cells if name != CONTROL)
+        if part == "references":
+            return singles + 1
+        size = len(own.combinations) + len(own.cells_of)
+        if own.file and Path(own.file).is_file():
+            size += len(Path(own.file).read_bytes().splitlines())
+        sizes = range(2, min(own.up_to, len(own.targets)) + 1)
+        size += sum(math.comb(len(own.targets), k) for k in sizes)
+        if own.all_pairs or not (own.combinations or own.file or own.targets):
+            size += math.comb(singles, 2)
+        return -(-size // own.parts)
+
+    def _combinations(self, job: Job) -> Work:
+        own = self.config.predictions
+        per_level = 1 if own.sampler == FLOW else PRESETS[own.sampler].steps_per_level
+        one = self._sampling(job, STATES, {"steps_per_level": per_level})
+        return Work(((self._panel(job.wildcards["part"]) * own.states / STATES, one),), 0.0, True)
+
+    def _interactions(self, job: Job) -> Work:
+        genes = min(self.config.predictions.interaction_genes, self.data.genes)
+        each = INTERACTION * (genes / ITS_GENES) ** 2
+        return Work(seconds=TABLE + each * self._panel(job.wildcards["part"]), rough=True)
+
+    def _cells_of_combinations(self, job: Job) -> Work:
+        own = self.config.predictions
+        return Work(((len(own.cells_of), self._sampling(job, own.cells)),), TABLE, rough=True)
+
     def _effects(self, job: Job) -> Work:
         own = self.config.effects
         one = task(
@@ -302,6 +348,11 @@ def stage_of(job: Job) -> str:
         "compute_tuning_metrics": "metrics",
         "measure_interactions": "metrics",
         "estimate_effects": "effects",
+        "predict_combinations": "predicted combinations",
+        "measure_predictions": "predicted combinations",
+        "summarise_predictions": "predicted combinations",
+        "sample_combinations": "predicted combinations",
+        "list_combinations": "predicted combinations",
     }
     if rule in known:
         return known[rule]
@@ -354,7 +405,11 @@ def longest_chain(estimates: Sequence[Estimate], held_out_causes: int) -> float:
         )
 
     fit = most("lcd_fit_prior", "lcd_fit_drift")
-    after = [most("lcd_check_fits"), most("lcd_predict", "compute_metrics")]
+    after = [
+        most("lcd_check_fits"),
+        most("lcd_predict", "compute_metrics"),
+        most("predict_combinations", "measure_predictions"),
+    ]
     of_effects = most("estimate_effects")
     again = fit + of_effects if of_effects and held_out_causes else 0.0  # chosen by the effects
     after.append(of_effects + again)

@@ -133,12 +133,13 @@ def panel_of(
     unknown = sorted({*itertools.chain.from_iterable(listed), *targets} - known)
     if unknown:
         raise InputError(
-            f"the screen has no perturbation of these targets{suggestion(unknown[0], known)}",
+            "the screen, as it passed quality control, has no perturbation of these targets"
+            f"{suggestion(unknown[0], known)}",
             where=where,
             found=unknown,
             remedy="correct the names in predictions.combinations, predictions.targets or the "
             "file, or leave them out: a model knows the targets it was fitted to, here "
-            f"{len(known)}",
+            f"{len(known)} (screen/conditions.tsv has what passed quality control)",
         )
     pairs_of = alone if all_pairs or nothing else []
     if (all_pairs or nothing) and len(alone) < 2:

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lcd_core.conditions import multi_hot
-from lcd_core.coupled_sampling import coupled_states, expected_expression, expected_fractions
+from lcd_core.coupled_sampling import (
+    coupled_states,
+    expected_expression,
+    expected_fractions,
+    moved_by_zeros,
+)
 from lcd_core.model import LCD
 from lcd_core.settings import PRESETS
 from lcd_core.streams import stream
@@ -28,6 +33,10 @@ ROWS = 4096
 DRAWS = 4
 """Cells drawn from each state for the variance of expression."""
 
+MOVED = "moved"
+LARGE = 0.01
+"""Share of the expected total, moved by the zeros of one gene, above which means are biased."""
+
 Profile = dict[str, NDArray[np.float32]]
 
 
@@ -37,8 +46,6 @@ def main(
     model: str,
     profiles: str,
     part: str,
-    n_parts: int,
-    n_fits: int,
     n_states: int,
     sampler: str,
     seed: int,
@@ -60,8 +67,8 @@ def main(
         ``layers["variance"]`` over cells, ``layers["half_difference"]`` half of the difference
         between the means over the first and the second half of the states, from which comes what
         chance does, and ``layers["normalised"]`` mean counts per 10,000.
-    part, n_parts, n_fits
-        Which part it is, and how many jobs like this the run has.
+    part
+        Which part it is.
     n_states
         States of each combination.
     sampler
@@ -80,9 +87,16 @@ def main(
             own = names[first : first + batch]
             found.append(predict(fitted, own, n_states, sampler, seed))
             if first == 0:
-                tell(time.perf_counter() - start, len(own), len(names), n_parts * n_fits, part)
+                tell(time.perf_counter() - start, len(own), len(names))
             bar.update(len(own))
     values = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
+    moved = values[MOVED].max(axis=0)
+    if moved.max() > LARGE:
+        logging.warning(
+            "genes that hold much of all counts and are often zero beyond Poisson counts; the "
+            "means of all genes are biased by a share of about this: %s",
+            ", ".join(f"{fitted.genes[j]} {moved[j]:.2f}" for j in np.flatnonzero(moved > LARGE)),
+        )
     write_h5ad(
         ad.AnnData(
             X=values[MEAN],
@@ -94,18 +108,15 @@ def main(
     )
 
 
-def tell(seconds: float, done: int, number: int, jobs: int, part: str) -> None:
+def tell(seconds: float, done: int, number: int) -> None:
     """Estimate from the first batch how long the rest takes."""
     each = seconds / done
     logging.info(
-        "first %d combinations in %.1f s: about %s for the %d of this part, and %s for all %d jobs "
-        "of its size, one after the other",
+        "first %d combinations in %.1f s: about %s for the %d of this part",
         done,
         seconds,
         duration(each * number),
         number,
-        duration(each * number * jobs),
-        jobs,
     )
 
 
@@ -121,12 +132,14 @@ def predict(model: LCD, names: Sequence[str], n_states: int, sampler: str, seed:
     membership = multi_hot([targets_of(name) for name in names], model.targets)
     settings = None if sampler == FLOW else PRESETS[sampler]
     states = coupled_states(model.drift, membership, n_states, seed=seed, sampler=settings)
-    expression, normalised, variance = [], [], []
+    expression, normalised, variance, moved = [], [], [], []
     for own in states:  # one at a time: counts of all would be the largest of all arrays
         expected, fractions, cells = expressed(model, own, seed)
         expression.append(expected.double())
         normalised.append(fractions.double().mean(dim=0))
         variance.append(np.var(cells, axis=0, ddof=1, dtype=np.float64))
+        if model.has_measurement:
+            moved.append(moved_by_zeros(model.transform.rate(own), model.pi))
     by_state = torch.stack(expression)  # (combinations, states, genes)
     half = n_states // 2
     difference = (by_state[:, :half].mean(dim=1) - by_state[:, half:].mean(dim=1)) / 2
@@ -135,6 +148,7 @@ def predict(model: LCD, names: Sequence[str], n_states: int, sampler: str, seed:
         "variance": np.stack(variance).astype(np.float32),
         "half_difference": difference.float().cpu().numpy(),
         "normalised": torch.stack(normalised).float().cpu().numpy(),
+        MOVED: torch.stack(moved).float().cpu().numpy() if moved else np.zeros((1, 1), np.float32),
     }
 
 
