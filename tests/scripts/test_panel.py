@@ -29,6 +29,7 @@ def names(**changes):
         ({"targets": ["D", "A", "C"], "up_to": 3}, ["A+C", "A+D", "C+D", "A+C+D"]),
         ({"named": ["A+D"], "all_pairs": True}, ["A+B", "A+C", "A+D", "B+C"]),
         ({"also": ["A+B+C"]}, ["A+B", "A+C", "B+C", "A+B+C"]),
+        ({"named": ["B+A", "C+A", "C+B"], "all_pairs": True, "most": 3}, ["A+B", "A+C", "B+C"]),
     ],
 )
 def test_what_a_panel_is(changes, expected):

@@ -25,6 +25,9 @@ FILE_REMEDY = (
 
 Targets = tuple[str, ...]
 
+REPEATED = 3
+"""Ways to name a combination: so many times the most combinations are made to be counted."""
+
 
 def read_combinations(path: str | Path) -> list[Targets]:
     """Read the combinations of a user's file, each once, in its order.
@@ -153,6 +156,13 @@ def panel_of(
     sizes = range(2, up_to + 1) if targets else ()
     number = len(listed) + math.comb(len(pairs_of), 2)
     number += sum(math.comb(len(targets), size) for size in sizes)
+    found: set[Targets] = set()
+    if number <= REPEATED * most:  # some may be named more than once
+        sets = itertools.chain.from_iterable(
+            itertools.combinations(sorted(targets), size) for size in sizes
+        )
+        found = {*listed, *itertools.combinations(pairs_of, 2), *sets}
+        number = len(found)
     if number > most:
         raise InputError(
             "the panel is too large",
@@ -161,10 +171,6 @@ def panel_of(
             remedy="lower predictions.up_to or name fewer targets, or raise "
             "predictions.max_combinations (time and files grow with their number)",
         )
-    sets = itertools.chain.from_iterable(
-        itertools.combinations(sorted(targets), size) for size in sizes
-    )
-    found = {*listed, *itertools.combinations(pairs_of, 2), *sets}
     return sorted(found, key=lambda own: (len(own), own))
 
 

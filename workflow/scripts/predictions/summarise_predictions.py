@@ -231,7 +231,8 @@ def with_types(
         ", ".join(name for name in TYPES if own[name]) if known else np.nan
         for own, known in zip(found.to_dict("records"), pair, strict=True)
     ]
-    table["type_agreement"] = np.where(pair, agreement, np.nan)
+    several = of_fits.groupby("perturbation").size().max() > 1 if len(of_fits) else False
+    table["type_agreement"] = np.where(pair & several, agreement, np.nan)
     return table
 
 

@@ -139,7 +139,8 @@ def main(
     found = look_at(screen)
     guesses = choose_column(found, screen, column, control, separator)
     machine = Machine.here(cores, gpu={"cpu": False, "cuda": True}.get(device))
-    text = configuration(path.stem, screen, found, guesses, machine, device)
+    run = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_") or name
+    text = configuration(run, screen, found, guesses, machine, device)
     values = yaml.safe_load(text)
     Plan(load_config(values, str(path)), str(path))  # it is one
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +247,7 @@ def choose_column(
             where=place,
             found=(
                 f"{name} ({found.obs[name].nunique()} values, such as "
-                f"{shown(map(repr, found.obs[name].unique()[:3]))})"
+                f"{shown(repr(str(own)) for own in found.obs[name].unique()[:3])})"
                 for name in found.obs.columns
             )
             if len(found.obs.columns)
