@@ -28,7 +28,7 @@ from pipeline.tables import read_tsv
 RECORDS = {
     "loss": "Loss",
     "evidence": "Log evidence\n[nats per cell]",
-    "gradient_norm": "Gradient norm\nbefore clipping",
+    "gradient_norm": "Gradient norm",
     "learning_rate": "Learning rate",
 }
 SETTLED = 0.1
