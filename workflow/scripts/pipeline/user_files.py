@@ -272,7 +272,8 @@ def python(module: str, reader: str, place: Path) -> tuple[str, str]:
     stem = place.name[: len(place.name) - known] or place.name
     new = str(place.with_name(f"{stem}.h5ad"))
     text = PYTHON.format(module=module, reader=reader, new=new)
-    return f"python -c {shlex.quote(text)}", new
+    plain = not set(text) & set('"$`\\!')  # which a shell reads between double quotes
+    return f'python -c "{text}"' if plain else f"python -c {shlex.quote(text)}", new
 
 
 def refuse_kind(path: str, kind: str, command: str, new: str) -> None:
