@@ -175,13 +175,7 @@ def moved_by_zeros(rate: Tensor, zero_probability: Tensor) -> Tensor:
     ``pi`` times the gene's share of the expected total, the largest over cells: where it is not
     small, :func:`expected_expression` and :func:`expected_fractions` are biased. A gene of nine
     tenths of all counts with ``pi`` of 0.02, a value of 0.02, makes other genes 0.02 too low.
-
-    Parameters
-    ----------
-    rate
-        Poisson rates, shape (..., d).
-    zero_probability
-        ``pi``, shape (d,).
+    Arguments as in :func:`expected_expression`.
     """
     pi = zero_probability.to(rate)
     share = rate / rate.sum(dim=-1, keepdim=True).clamp(min=1e-12)

@@ -39,9 +39,8 @@ def main(
 
     Changes of the targets alone are those of the training cells, for all sources; of the
     interpolated duplicate, which halves are made into when metrics are computed, there is no row.
-    Predicted
-    log-normalised expression is taken back to counts per 10,000; a profile, which has no cells,
-    says nothing about mean counts, and its method is left out.
+    Predicted log-normalised expression is taken back to counts per 10,000; a profile, which has no
+    cells, says nothing about mean counts, and its method is left out.
 
     Parameters
     ----------

@@ -99,8 +99,7 @@ def score_table(own: Perturbation, looks: Looks, scores: pd.DataFrame) -> str:
         ranked = values[[name for name in wide if looks.kind(name) != "reference"]].dropna()
         best = "–"
         if len(ranked) and METRICS[str(metric)].ranks:
-            lower = METRICS[str(metric)].direction == "lower"
-            equal = ranked.index[ranked == (ranked.min() if lower else ranked.max())]
+            equal = METRICS[str(metric)].best(ranked)
             best = html.escape(", ".join(looks.flat_label(name) for name in equal))
         arrow = "↓" if METRICS[str(metric)].direction == "lower" else "↑"
         title = f"{html.escape(METRICS[str(metric)].title)} {arrow}"

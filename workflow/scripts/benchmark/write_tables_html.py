@@ -107,8 +107,7 @@ def best_rows(metric: Metric, rows: pd.DataFrame) -> list[int]:
     medians = rows["median"].dropna()
     if medians.empty or not metric.ranks:
         return []
-    extreme = medians.min() if metric.direction == "lower" else medians.max()
-    return [int(label) for label in medians.index[medians == extreme]]
+    return [int(label) for label in metric.best(medians)]
 
 
 def by_metric(

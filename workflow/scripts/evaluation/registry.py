@@ -7,9 +7,12 @@ reads the configuration, so this module imports no library.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lcd_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Scope = Literal["perturbation", "panel"]
 
@@ -55,6 +58,10 @@ class Metric:
     def perfect(self) -> float:
         """Value of a perfect prediction: 0 of errors and distances, 1 of the others."""
         return 0.0 if self.direction == "lower" else 1.0
+
+    def best(self, values: "pd.Series") -> "pd.Index":
+        """Labels of the best of some values, all of equal ones."""
+        return values.index[values == (values.min() if self.direction == "lower" else values.max())]
 
 
 _EXPRESSION = "log1p(counts per 10,000)"

@@ -180,9 +180,7 @@ def best_by_metric(
         own = own[[looks.kind(name) != "reference" for name in own["method"]]]
         if len(own):
             medians = own.set_index("method")["median"]
-            lower = METRICS[metric].direction == "lower"
-            extreme = medians.min() if lower else medians.max()
-            best.append(medians.index[medians == extreme].astype(str).tolist())
+            best.append(METRICS[metric].best(medians).astype(str).tolist())
     if best:
         counts = pd.Series([name for tied in best for name in tied]).value_counts()
         tied = any(len(names) > 1 for names in best)
