@@ -10,6 +10,7 @@ from torch.optim.adamw import adamw
 
 from lcd_core.checkpoints import Checkpoints
 from lcd_core.drift import Drift
+from lcd_core.drift_gradient import loss_and_gradients
 from lcd_core.errors import InputError
 from lcd_core.files import digest
 from lcd_core.streams import stream
@@ -116,7 +117,7 @@ class DriftTraining:
         self.device = drift.embedding.device
         drift.reset(stream(seed, "drift", "initial weights"))
         self.optimizer = FusedAdamW(drift.parameters(), self.settings.weight_decay)
-        self.membership = membership.to(self.device)
+        self.membership = membership.to(drift.embedding)
         self.states = _placed(states, self.device).reshape(-1, genes)
         # drawn where the states are, so that picking them waits for nothing
         self.draws = stream(seed, "drift", "draws", device=self.states.device)
@@ -135,23 +136,13 @@ class DriftTraining:
         if self.settings.antithetic:
             condition, level, clean = _twice(condition), _twice(level), clean.repeat(2, 1)
             noise = torch.cat([noise, -noise])
-        alpha = drift.alphas[level].to(clean).unsqueeze(1)
-        first, second = drift.condition_features(self.membership)
-        scaled = drift.scaled(
-            torch.addcmul(clean, alpha, noise),
-            first.index_select(0, condition),
-            second.index_select(0, condition),
-            drift.level_features().index_select(0, level),
-            alpha,
-        )
-        loss = (scaled + noise).square().sum(dim=1).mean()
-        gradients = torch.autograd.grad(loss, self.optimizer.parameters, allow_unused=True)
+        loss, gradients = loss_and_gradients(drift, self.membership, condition, level, clean, noise)
         norm = torch.linalg.vector_norm(
             torch.stack(torch._foreach_norm([own for own in gradients if own is not None]))
         )
         self.optimizer.step(gradients, self.learning_rate(self.done))
         self.done += 1
-        return torch.stack([loss.detach().double(), norm.double()])
+        return torch.stack([loss.double(), norm.double()])
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

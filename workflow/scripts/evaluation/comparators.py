@@ -140,12 +140,15 @@ def inspre(
     U, dual = R.copy(), np.zeros((n, n))
     for _ in range(iterations):
         # columns of U separate: (W_j + rho V^T V) u = W_j r + rho V^T (I - dual)_j
-        gram, right = rho * V.T @ V, weight * R + rho * V.T @ (eye - dual)
+        gram = np.asfortranarray(rho * V.T @ V)
+        right = weight * R + rho * V.T @ (eye - dual)
         for j in range(n):
-            own_gram = gram.copy()
-            own_gram.flat[:: n + 1] += weight[:, j]
-            factor = scipy.linalg.cho_factor(own_gram, overwrite_a=True, check_finite=False)
-            U[:, j] = scipy.linalg.cho_solve(factor, right[:, j], check_finite=False)
+            # LAPACK itself: what scipy.linalg does around it takes as long for so small systems
+            own_gram = gram.copy(order="F")
+            own_gram.T.flat[:: n + 1] += weight[:, j]
+            _, U[:, j], failed = scipy.linalg.lapack.dposv(own_gram, right[:, j], overwrite_a=True)
+            if failed:
+                raise np.linalg.LinAlgError("the columns of inspre have no unique solution")
         step = 1.0 / (rho * np.linalg.norm(U, 2) ** 2)
         for _ in range(10):
             V = V - step * rho * (V @ U - eye + dual) @ U.T

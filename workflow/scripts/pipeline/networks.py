@@ -52,7 +52,9 @@ def minimise(
     InputError
         If the loss is no longer finite.
     """
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.Adam(
+        parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
+    )  # several times as fast on a CPU, where passes over memory are what a step costs
     for step in tqdm(range(steps), desc=name, mininterval=5.0):
         optimizer.zero_grad(set_to_none=True)
         value = loss()
