@@ -4,11 +4,14 @@
 ``slurm/config.yaml`` and prints a table; nothing runs. The hours are steps of the configuration
 times the seconds of a step in ``benchmarks/tables/device_steps.tsv``, which were measured at the
 published sizes (1,000 genes, B = 64, M = 20,000; 8,192 states): smaller settings take less.
-Sampling is left out; it is minutes.
+Sampling is left out; it is minutes. The last line says in how many hours 1, 4 and 16 GPUs have done
+all fits, each drift after its prior and one fit at a time on a GPU.
 """
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from heapq import heapify, heapreplace
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +42,22 @@ def hours(configuration: str, rule: str) -> float | None:
     settings = getattr(load_config(values, configuration).methods, "lcd")  # noqa: B009
     section = getattr(settings, rule.removeprefix("lcd_fit_"))
     return float(measured.loc[STEPS[rule], "seconds"]) * section.steps / 3600
+
+
+def wall_hours(chains: Sequence[float], gpus: int) -> float:
+    """Hours until all chains of fits are done, each started where a GPU is free first."""
+    free = [0.0] * gpus
+    heapify(free)
+    for own in sorted(chains, reverse=True):
+        heapreplace(free, free[0] + own)
+    return max(free)
+
+
+def chains_of(configuration: str, jobs: Counter[str]) -> list[float]:
+    """Hours of each prior with the drifts that wait for it, these being spread evenly."""
+    prior, drift = (hours(configuration, rule) or 0.0 for rule in STEPS)
+    priors, drifts = (jobs[rule] for rule in STEPS)
+    return [prior + drift * (drifts // priors + (i < drifts % priors)) for i in range(priors)]
 
 
 def main() -> None:
@@ -76,6 +95,10 @@ def main() -> None:
             least = common.iloc[0]
             cells = (f"{len(common)} others", common["jobs"].sum(), least["MB"], least["minutes"])
             print("| " + " | ".join(map(str, cells)) + " | | | |")
+        chains = chains_of(configuration, jobs)
+        if chains:
+            spread = ", ".join(f"{wall_hours(chains, n):.1f} on {n}" for n in (1, 4, 16))
+            print(f"\nall fits of LCD, hours: {spread} GPUs")
 
 
 if __name__ == "__main__":
