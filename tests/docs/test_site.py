@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.config import load_config
 from tests.docs.markdown import ROOT
 
 MATHML = "http://www.w3.org/1998/Math/MathML"
@@ -99,17 +100,20 @@ def test_sizes_are_those_of_the_files() -> None:
     rows = [row.strip("| ").split(" | ") for row in re.findall(r"^\|.*\|$", text, flags=re.M)]
     start = next(i for i, row in enumerate(rows) if row[0] == "example")
     files = [re.search(r"config/\w+\.yaml", cell)[0] for cell in rows[start][1:]]  # type: ignore[index]
-    configurations = [yaml.safe_load((ROOT / file).read_text(encoding="utf-8")) for file in files]
+    configurations = [
+        load_config(yaml.safe_load((ROOT / file).read_text(encoding="utf-8")), file).model_dump()
+        for file in files
+    ]
     checked = 0
     for key, *cells in rows[start + 1 :]:
         section, _, name = key.strip("`").partition(".")
         if section not in {"prior", "drift"}:
             continue
         for configuration, cell in zip(configurations, cells, strict=True):
-            value = configuration["methods"]["lcd"][section].get(name)
+            value = configuration["methods"]["lcd"][section][name]
             if isinstance(value, bool | str):
                 assert cell == str(value).lower(), (key, cell)
-            elif value is not None:
+            else:
                 said = re.match(r"[\d,.]+", cell)[0].rstrip(",").replace(",", "")  # type: ignore[index]
                 assert float(said) == value, (key, cell)
                 checked += 1

@@ -27,6 +27,7 @@ from lcd_core.settings import (
     Settings,
     StateSettings,
 )
+from methods.lcd.method import FAST
 from pipeline.config.config import Config, load_config
 from pipeline.config.document import documented, main, own_keys, schema_text, sections
 from pipeline.config.methods import Plain
@@ -139,6 +140,56 @@ class TestDefaults:
             PRESETS[name].step_size,
             PRESETS[name].steps_per_level,
         )
+
+    def test_preset_of_a_variant_fills_in_its_sampler(self) -> None:
+        variants = {"quick": {"sampling": {"preset": "fast"}}}
+        plan = Plan(load_config(lcd(sampling={"preset": "fine"}, variants=variants), "x"), "x")
+        found = {
+            name: plan.settings("lcd", name, plan.methods["lcd"].program("predict"))["sampling"]
+            for name in ("default", "quick")
+        }
+        for name, preset in (("default", "fine"), ("quick", "fast")):
+            assert found[name]["steps_per_level"] == PRESETS[preset].steps_per_level
+            assert found[name]["step_size"] == PRESETS[preset].step_size
+
+    @pytest.mark.parametrize("preset", ["paper", "fast"])
+    def test_keys_that_are_given_win_over_the_preset_of_fits(self, preset: str) -> None:
+        given = {"steps": 6000, "warmup_steps": 60}
+        own = load_config(lcd(preset=preset, prior=given), "x").methods.lcd
+        published = load_config({}, "x").methods.lcd
+        assert (own.prior.steps, own.prior.warmup_steps) == (6000, 60)
+        for section in ("prior", "drift"):
+            values = getattr(own, section).model_dump()
+            expected = getattr(published, section).model_dump()
+            expected |= FAST[section] if preset == "fast" else {}
+            expected |= given if section == "prior" else {}
+            assert values == expected
+
+    def test_variant_may_name_another_preset_of_fits(self) -> None:
+        variants = {
+            "published": {"preset": "paper"},
+            "wide": {"drift": {"hidden": 300}},
+            "short": {"preset": "fast", "prior": {"steps": 500}},
+        }
+        config = load_config(lcd(preset="fast", drift={"steps": 70}, variants=variants), "x")
+        plan = Plan(config, "x")
+
+        def fits(name: str) -> tuple[Any, ...]:
+            prior, drift = (
+                plan.settings("lcd", name, plan.methods["lcd"].program(program))[section]
+                for program, section in (("fit_prior", "prior"), ("fit_drift", "drift"))
+            )
+            return prior["steps"], prior["start"], drift["hidden"], drift["steps"]
+
+        assert fits("default") == (3000, "counts", 256, 70)
+        assert fits("published") == (250_000, "random", 2048, 70)
+        assert fits("wide") == (3000, "counts", 300, 70)
+        assert fits("short") == (500, "counts", 256, 70)
+
+    def test_preset_and_a_key_that_do_not_fit_together_are_refused(self) -> None:
+        message = message_for(lcd(preset="fast", prior={"steps": 100}))
+        assert "methods.lcd.prior.warmup_steps" in message
+        assert "warmup_steps 200, steps 100" in message
 
     def test_custom_preset_is_taken_as_given(self) -> None:
         given = {"preset": "custom", "step_size": 0.5, "steps_per_level": 7}

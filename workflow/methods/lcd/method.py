@@ -1,22 +1,72 @@
 """Latent causal diffusion (Lorch et al. 2026): two fits and a sampler."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from pipeline.config.drift import Drift
+from pipeline.config.layers import laid_over
 from pipeline.config.prior import Prior
 from pipeline.config.sampling import Sampling
-from pipeline.config.schema import Section
+from pipeline.config.schema import PIPELINE, Section, key
 from pipeline.config.states import States
 from pipeline.methods import Method, Program
+
+FAST: dict[str, dict[str, Any]] = {
+    "prior": {
+        "latent_dimensions": 32,
+        "hidden": 32,
+        "output_hidden": 64,
+        "blocks": 2,
+        "steps": 3000,
+        "warmup_steps": 200,
+        "learning_rate": 0.001,
+        "monte_carlo_states": 300,
+        "temperature": 10.0,
+        "start": "counts",
+        "zero_rate": 3.0,
+    },
+    "drift": {
+        "samples": 4000,
+        "hidden": 256,
+        "embedding_dimensions": 128,
+        "steps": 2000,
+        "batch_states": 512,
+        "antithetic": True,
+    },
+}
+"""Preset for some dozen genes on two cores; docs/settings.md has its quality and time."""
 
 
 class LCD(Section):
     """Settings of the latent causal diffusion."""
 
+    preset: Literal["paper", "fast"] = key(
+        "paper",
+        "What `prior` and `drift` are where the configuration does not say: `paper`, the published "
+        "sizes, which need a GPU; `fast`, short fits of small networks for some dozen genes on two "
+        "cores, see docs/settings.md. Every key that is given wins.",
+        source=PIPELINE,
+    )
     prior: Prior = Field(default_factory=Prior)
     states: States = Field(default_factory=States)
     drift: Drift = Field(default_factory=Drift)
     sampling: Sampling = Field(default_factory=Sampling)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _lay_over_preset(cls, values: Any, handler: ModelWrapValidatorHandler["LCD"]) -> "LCD":
+        if not isinstance(values, Mapping) or values.get("preset") != "fast":
+            return handler(values)
+        model = handler(laid_over(FAST, values))
+        for name, preset in FAST.items():
+            own = values.get(name)
+            given = own if isinstance(own, Mapping) else {}
+            for field in preset.keys() - given.keys():
+                # counts as not given, so that a variant may name another preset
+                getattr(model, name).model_fields_set.discard(field)
+        return model
 
 
 METHOD = Method(

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.config.config import Config
+from pipeline.config.layers import laid_over, nested
 from pipeline.config.methods import (
     DEFAULT,
     TUNED,
     OwnPrediction,
+    given_settings,
     grid_points,
-    laid_over,
-    nested,
     plain_settings,
     validated,
 )
@@ -98,9 +98,9 @@ class Plan:
     def _settings_of(self, method: Method) -> dict[tuple[str, str], dict[str, Any]]:
         """Settings of all variants of a method that are known before anything runs."""
         section = getattr(self.config.methods, method.name)
-        given = plain_settings(method, section)
+        given = given_settings(section)
         place = f"methods.{method.name}"
-        found = {(method.name, DEFAULT): given}
+        found = {(method.name, DEFAULT): plain_settings(method, section)}
         for name, changes in section.variants.items():
             where = f"{place}.variants.{name}"
             found[method.name, name] = validated(method, given, changes, where, self.source)

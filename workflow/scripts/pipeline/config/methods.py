@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from lcd_core.errors import InputError
+from pipeline.config.layers import laid_over
 from pipeline.config.messages import explain
 from pipeline.config.schema import PIPELINE, Section, contradiction, key
 from pipeline.config.source import Source
@@ -175,22 +176,9 @@ def plain_settings(method: Method, section: BaseModel) -> dict[str, Any]:
     return section.model_dump(mode="json", exclude={"run", "variants", "grid"})
 
 
-def laid_over(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with changes laid over them, section by section."""
-    merged = dict(settings)
-    for name, value in changes.items():
-        below = merged.get(name)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[name] = laid_over(below, value)
-        else:
-            merged[name] = value
-    return merged
-
-
-def nested(dotted: str, value: Any) -> dict[str, Any]:
-    """Write ``{"a.b": v}`` as ``{"a": {"b": v}}``."""
-    first, _, rest = dotted.partition(".")
-    return {first: nested(rest, value) if rest else value}
+def given_settings(section: BaseModel) -> dict[str, Any]:
+    """Settings of a method that the configuration gives, without defaults and presets."""
+    return section.model_dump(mode="json", exclude={"run", "variants", "grid"}, exclude_unset=True)
 
 
 def validated(
@@ -207,7 +195,7 @@ def validated(
     method
         The method.
     given
-        Its settings as the configuration has them.
+        Its settings as the configuration gives them.
     changes
         What the variant changes.
     place, source

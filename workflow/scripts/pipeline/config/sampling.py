@@ -1,12 +1,12 @@
 """Section `sampling`."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
 from lcd_core.settings import PRESETS, SamplerSettings
 from pipeline.config.from_settings import section_of
-from pipeline.config.schema import PIPELINE, Section, contradiction, key, with_scalars
+from pipeline.config.schema import PIPELINE, Section, contradiction, fill_in, key
 
 FROM_PRESET = ("step_size", "steps_per_level")
 
@@ -32,15 +32,10 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
     The printed step of 0.0001 does not mix; the released code steps with 0.01.
     """
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_preset(cls, values: Any) -> Any:
-        values = with_scalars(cls, values)  # runs before the same step of the base class
-        if not isinstance(values, dict):
-            return values
-        preset = values.get("preset", "default")
-        given = {field: values[field] for field in FROM_PRESET if values.get(field) is not None}
-        if preset == "custom":
+    @model_validator(mode="after")
+    def _fill_in_preset(self) -> "Sampling":
+        given = {field for field in FROM_PRESET if field in self.model_fields_set}
+        if self.preset == "custom":
             for field in FROM_PRESET:
                 if field not in given:
                     raise contradiction(
@@ -49,15 +44,15 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
                         "null",
                         f"give sampling.{field}, or name one of the other presets",
                     )
-        if str(preset) in PRESETS:
-            meant = {field: getattr(PRESETS[str(preset)], field) for field in FROM_PRESET}
-            for field, value in meant.items():
-                if given.get(field, value) != value:
-                    raise contradiction(
-                        f"sampling.{field}",
-                        f"the preset {preset} means {field} {value:g}",
-                        str(given[field]),
-                        f"remove sampling.{field}, or set sampling.preset: custom",
-                    )
-            values = {**values, **meant}
-        return values
+            return self
+        for field in FROM_PRESET:
+            value = getattr(PRESETS[self.preset], field)
+            if field in given and getattr(self, field) != value:
+                raise contradiction(
+                    f"sampling.{field}",
+                    f"the preset {self.preset} means {field} {value:g}",
+                    str(getattr(self, field)),
+                    f"remove sampling.{field}, or set sampling.preset: custom",
+                )
+            fill_in(self, field, value)
+        return self
