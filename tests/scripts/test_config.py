@@ -152,6 +152,26 @@ class TestDefaults:
             assert found[name]["steps_per_level"] == PRESETS[preset].steps_per_level
             assert found[name]["step_size"] == PRESETS[preset].step_size
 
+    def test_variant_may_take_back_a_custom_sampler(self) -> None:
+        own = {"preset": "custom", "step_size": 0.2, "steps_per_level": 30}
+        back = {"preset": "fast", "step_size": None, "steps_per_level": None}
+        variants = {"v": {"sampling": back}, "w": {"sampling": {"steps_per_level": 40}}}
+        plan = Plan(load_config(lcd(sampling=own, variants=variants), "x"), "x")
+        program = plan.methods["lcd"].program("predict")
+        steps = {n: plan.settings("lcd", n, program)["sampling"] for n in ("default", "v", "w")}
+        assert [own["steps_per_level"] for own in steps.values()] == [30, 5, 40]
+        assert [own["step_size"] for own in steps.values()] == [0.2, 1.0, 0.2]
+
+    def test_what_is_given_reads_back_to_the_same_variants(self) -> None:
+        variants = {"v": {"preset": "paper"}, "w": {"sampling": {"preset": "fine"}}}
+        config = load_config(lcd(preset="fast", variants=variants), "x")
+        again = load_config(config.model_dump(exclude_unset=True), "x")
+        plans = Plan(config, "x"), Plan(again, "x")
+        for name in ("default", "v", "w"):
+            for program in plans[0].methods["lcd"].programs:
+                first, second = (plan.settings("lcd", name, program) for plan in plans)
+                assert first == second
+
     @pytest.mark.parametrize("preset", ["paper", "fast"])
     def test_keys_that_are_given_win_over_the_preset_of_fits(self, preset: str) -> None:
         given = {"steps": 6000, "warmup_steps": 60}
@@ -491,7 +511,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "custom without values": (
         lcd(sampling={"preset": "custom", "step_size": 1.0}),
         "methods.lcd.sampling.steps_per_level",
-        "null",
+        "not given",
         "sampling.steps_per_level",
     ),
     "upside down in the section of the linear systems": (

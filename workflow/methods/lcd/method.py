@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from pipeline.config.drift import Drift
-from pipeline.config.layers import laid_over
+from pipeline.config.layers import validated_over
 from pipeline.config.prior import Prior
 from pipeline.config.sampling import Sampling
 from pipeline.config.schema import PIPELINE, Section, key
@@ -46,7 +46,8 @@ class LCD(Section):
         "paper",
         "What `prior` and `drift` are where the configuration does not say: `paper`, the published "
         "sizes, which need a GPU; `fast`, short fits of small networks for some dozen genes on two "
-        "cores, see docs/settings.md. Every key that is given wins.",
+        "cores, see docs/settings.md. Every key that is given wins, in a variant also those given "
+        "outside of it. The grid of tuning stays the published one: with `fast` give your own.",
         source=PIPELINE,
     )
     prior: Prior = Field(default_factory=Prior)
@@ -59,14 +60,7 @@ class LCD(Section):
     def _lay_over_preset(cls, values: Any, handler: ModelWrapValidatorHandler["LCD"]) -> "LCD":
         if not isinstance(values, Mapping) or values.get("preset") != "fast":
             return handler(values)
-        model = handler(laid_over(FAST, values))
-        for name, preset in FAST.items():
-            own = values.get(name)
-            given = own if isinstance(own, Mapping) else {}
-            for field in preset.keys() - given.keys():
-                # counts as not given, so that a variant may name another preset
-                getattr(model, name).model_fields_set.discard(field)
-        return model
+        return validated_over(FAST, values, handler)
 
 
 METHOD = Method(

@@ -148,7 +148,7 @@ def inspre(
             own_gram.T.flat[:: n + 1] += weight[:, j]
             _, U[:, j], failed = scipy.linalg.lapack.dposv(own_gram, right[:, j], overwrite_a=True)
             if failed:
-                raise np.linalg.LinAlgError("the columns of inspre have no unique solution")
+                raise InputError("inspre did not converge: its totals are not finite")
         step = 1.0 / (rho * np.linalg.norm(U, 2) ** 2)
         for _ in range(10):
             V = V - step * rho * (V @ U - eye + dual) @ U.T

@@ -52,9 +52,10 @@ def minimise(
     InputError
         If the loss is no longer finite.
     """
+    # fused, since passes over memory are what a step costs on a CPU
     optimizer = torch.optim.Adam(
         parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
-    )  # several times as fast on a CPU, where passes over memory are what a step costs
+    )
     for step in tqdm(range(steps), desc=name, mininterval=5.0):
         optimizer.zero_grad(set_to_none=True)
         value = loss()

@@ -1,12 +1,13 @@
 """Section `sampling`."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import ModelWrapValidatorHandler, model_validator
 
 from lcd_core.settings import PRESETS, SamplerSettings
 from pipeline.config.from_settings import section_of
-from pipeline.config.schema import PIPELINE, Section, contradiction, fill_in, key
+from pipeline.config.layers import validated_over
+from pipeline.config.schema import PIPELINE, Section, contradiction, key, with_scalars
 
 FROM_PRESET = ("step_size", "steps_per_level")
 
@@ -32,27 +33,35 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
     The printed step of 0.0001 does not mix; the released code steps with 0.01.
     """
 
-    @model_validator(mode="after")
-    def _fill_in_preset(self) -> "Sampling":
-        given = {field for field in FROM_PRESET if field in self.model_fields_set}
-        if self.preset == "custom":
+    @model_validator(mode="wrap")
+    @classmethod
+    def _lay_over_preset(
+        cls, values: Any, handler: ModelWrapValidatorHandler["Sampling"]
+    ) -> "Sampling":
+        values = with_scalars(cls, values)  # runs before the same step of the base class
+        if not isinstance(values, dict):
+            return handler(values)
+        # null takes back what is given elsewhere, such as outside of a variant
+        values = {k: v for k, v in values.items() if k not in FROM_PRESET or v is not None}
+        preset = str(values.get("preset", "default"))
+        if preset == "custom":
             for field in FROM_PRESET:
-                if field not in given:
+                if field not in values:
                     raise contradiction(
                         f"sampling.{field}",
                         "the preset custom leaves this to you",
-                        "null",
+                        "not given",
                         f"give sampling.{field}, or name one of the other presets",
                     )
-            return self
-        for field in FROM_PRESET:
-            value = getattr(PRESETS[self.preset], field)
-            if field in given and getattr(self, field) != value:
+        if preset not in PRESETS:
+            return handler(values)
+        meant = {field: getattr(PRESETS[preset], field) for field in FROM_PRESET}
+        for field, value in meant.items():
+            if values.get(field, value) != value:
                 raise contradiction(
                     f"sampling.{field}",
-                    f"the preset {self.preset} means {field} {value:g}",
-                    str(getattr(self, field)),
-                    f"remove sampling.{field}, or set sampling.preset: custom",
+                    f"the preset {preset} means {field} {value:g}",
+                    str(values[field]),
+                    f"remove sampling.{field} (null in a variant), or set sampling.preset: custom",
                 )
-            fill_in(self, field, value)
-        return self
+        return validated_over(meant, values, handler)

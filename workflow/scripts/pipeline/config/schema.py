@@ -59,15 +59,6 @@ def with_scalars(model: type[BaseModel], values: Any) -> Any:
     return read
 
 
-def fill_in(section: BaseModel, field: str, value: Any) -> None:
-    """Give a key a value that depends on another key, where the configuration gives it none.
-
-    It still counts as not given, so that a variant may change what it depends on.
-    """
-    if field not in section.model_fields_set:
-        section.__dict__[field] = value
-
-
 def distinct(values: Any) -> Any:
     if isinstance(values, list | tuple):
         repeated = sorted({str(value) for value in values if values.count(value) > 1})
