@@ -18,6 +18,8 @@ from pipeline.methods import Method, registry
 DEFAULT, TUNED = "default", "tuned"
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 RESERVED = {DEFAULT, TUNED}
+BESIDE_SETTINGS = {"run", "variants", "grid"}
+"""Keys of a method in the configuration that are no settings of the method itself."""
 TAKEN = ("data", "halves", "observed", "prior")
 """Names in tables and folders, beside those of methods, of what is no method."""
 
@@ -173,12 +175,12 @@ else:
 
 def plain_settings(method: Method, section: BaseModel) -> dict[str, Any]:
     """Settings of a method as plain values, without what is no setting of the method itself."""
-    return section.model_dump(mode="json", exclude={"run", "variants", "grid"})
+    return section.model_dump(mode="json", exclude=BESIDE_SETTINGS)
 
 
 def given_settings(section: BaseModel) -> dict[str, Any]:
     """Settings of a method that the configuration gives, without defaults and presets."""
-    return section.model_dump(mode="json", exclude={"run", "variants", "grid"}, exclude_unset=True)
+    return section.model_dump(mode="json", exclude=BESIDE_SETTINGS, exclude_unset=True)
 
 
 def validated(
