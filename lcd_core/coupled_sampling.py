@@ -58,37 +58,33 @@ def coupled_states(
     if n < 1:
         raise InputError("n must be at least 1", found=str(n))
     generator = stream(seed, "coupled", device=drift.embedding.device)
-    with torch.no_grad():
-        if sampler is None:
-            return _flow(drift, membership, n, generator)
-        return _annealed(drift, membership, n, sampler, generator)
+    if sampler is None:
+        return _flow(drift, membership, n, generator)
+    return _annealed(drift, membership, n, sampler, generator)
 
 
 class _Conditions:
-    """Scaled drift of n states of each of q conditions, kept as rows (q n, d)."""
+    """Drift of n states of each of q conditions, kept as rows (q n, d), and their noise."""
 
     def __init__(self, drift: Drift, membership: Tensor, n: int, generator: torch.Generator):
-        self.drift, self.q, self.n, self.generator = drift, len(membership), n, generator
-        features = drift.condition_features(membership.to(drift.embedding.device))
-        self.first, self.second = (own.repeat_interleave(n, dim=0) for own in features)
-        self.levels = drift.level_features()
+        self.q, self.n, self.generator = len(membership), n, generator
+        self.like, self.genes = drift.embedding, drift.output.out_features
+        self.drift = drift.under(membership, copies=n)
+        self.alphas = self.drift.alphas
 
     def noise(self) -> Tensor:
         """Standard normal numbers that all conditions share, (q n, d)."""
-        like = self.drift.embedding
-        own = torch.randn(
-            self.n,
-            self.drift.output.out_features,
-            generator=self.generator,
-            device=like.device,
-            dtype=like.dtype,
-        )
-        return own.repeat(self.q, 1)
+        return self.noise_of_one().repeat(self.q, 1)
 
-    def scaled(self, x: Tensor, level: int) -> Tensor:
-        """``alpha * f`` at one noise level."""
-        alpha = self.drift.alphas[level].to(x)
-        return self.drift.scaled(x, self.first, self.second, self.levels[level], alpha)
+    def noise_of_one(self) -> Tensor:
+        """Standard normal numbers of one condition, (n, d)."""
+        return torch.randn(
+            self.n,
+            self.genes,
+            generator=self.generator,
+            device=self.like.device,
+            dtype=self.like.dtype,
+        )
 
     def by_condition(self, x: Tensor) -> Tensor:
         """Rows as (q, n, d)."""
@@ -101,12 +97,13 @@ def _annealed(
     """Annealed sampling with the noise of every step shared (Eq. 13)."""
     own = _Conditions(drift, membership, n, generator)
     x = own.noise()
-    levels = range(len(drift.alphas)) if settings.annealing else [0] * len(drift.alphas)
+    levels = range(len(own.alphas)) if settings.annealing else [0] * len(own.alphas)
     for level in reversed(levels):
-        alpha = drift.alphas[level].to(x)
-        noise_scale = alpha * (2.0 * settings.step_size) ** 0.5
+        step = settings.step_size * own.alphas[level]
+        noise_scale = own.alphas[level] * (2.0 * settings.step_size) ** 0.5
         for _ in range(settings.steps_per_level):
-            x = x + (settings.step_size * alpha) * own.scaled(x, level) + noise_scale * own.noise()
+            own.drift.move_(x, level, step)
+            own.by_condition(x).add_(own.noise_of_one(), alpha=noise_scale)
     return own.by_condition(x)
 
 
@@ -119,15 +116,15 @@ def _flow(drift: Drift, membership: Tensor, n: int, generator: torch.Generator) 
     levels: DPM-Solver++(2M) of Lu et al. 2022.
     """
     own = _Conditions(drift, membership, n, generator)
-    alphas = [float(alpha) for alpha in drift.alphas]
+    alphas = own.alphas
     # A start around the wrong mean would be shrunk with the noise, but not to nothing; at the
     # largest level the mean without noise is the condition's, whatever the noise.
     noise = alphas[-1] * own.noise()
-    x = noise + (noise + alphas[-1] * own.scaled(noise, len(alphas) - 1))
+    x = noise + (noise + alphas[-1] * own.drift.scaled(noise, len(alphas) - 1))
     before: tuple[Tensor, float] | None = None  # mean without noise, and length of the step
     for level in range(len(alphas) - 1, 0, -1):
         alpha, following = alphas[level], alphas[level - 1]
-        clean = x + alpha * own.scaled(x, level)
+        clean = x + alpha * own.drift.scaled(x, level)
         step = math.log(alpha / following)
         used = clean
         if before is not None:
@@ -135,7 +132,7 @@ def _flow(drift: Drift, membership: Tensor, n: int, generator: torch.Generator) 
             used = (1.0 + half) * clean - half * before[0]
         x = (following / alpha) * x - math.expm1(-step) * used
         before = clean, step
-    return own.by_condition(x + alphas[0] * own.scaled(x, 0))
+    return own.by_condition(x + alphas[0] * own.drift.scaled(x, 0))
 
 
 def expected_expression(rate: Tensor, zero_probability: Tensor) -> Tensor:

@@ -142,6 +142,10 @@ class Drift(nn.Module):
         h: Tensor = self.output(z)
         return h if self.settings.parameterization == "plain" else (shrunk - x) / alpha - h
 
+    def under(self, membership: Tensor, *, copies: int = 1) -> "SamplingDrift":
+        """The drift under conditions (q, targets) that stay the same, for sampling."""
+        return SamplingDrift(self, membership, copies=copies)
+
     def forward(self, x: Tensor, membership: Tensor, level: int) -> Tensor:
         """Drift ``f`` at states (n, d) under conditions (n or 1, targets) at one noise level."""
         first, second = self.condition_features(membership)
@@ -170,3 +174,67 @@ class ConditionedDrift:
         alpha = self.drift.alphas[level].to(x)
         first, second = self.first[rows], self.second[rows]
         return self.drift.scaled(x, first, second, self.levels[level], alpha) / alpha
+
+
+class SamplingDrift:
+    """A drift under conditions that stay the same, for the many steps of a sampler.
+
+    What the conditions add is computed once. With ``sigma`` the logistic function,
+    ``tanh(u) = 2 sigma(2 u) - 1``: the hidden layers keep ``sigma``, and its factor and offset are
+    in the weights around it. No gradients, and the last bits are other than those of
+    :meth:`Drift.scaled`.
+
+    Parameters
+    ----------
+    drift
+        The drift; its parameters are copied.
+    membership
+        Multi-hot conditions, shape (q, targets).
+    copies
+        Rows that each condition has here, one after the other.
+    """
+
+    def __init__(self, drift: Drift, membership: Tensor, *, copies: int = 1) -> None:
+        with torch.no_grad():
+            first, second = drift.condition_features(membership.to(drift.embedding.device))
+            second = second - drift.middle.weight.sum(dim=1)
+            self._first = (2.0 * first).repeat_interleave(copies, dim=0)
+            self._second = (2.0 * second).repeat_interleave(copies, dim=0)
+            self._levels = 2.0 * drift.level_features()
+            self._into = 2.0 * drift.input.weight.T
+            self._across = 4.0 * drift.middle.weight.T
+            self._out = 2.0 * drift.output.weight.T
+            self._offset = drift.output.bias - drift.output.weight.sum(dim=1)
+        self.alphas: list[float] = drift.alphas.tolist()  # once: a GPU is waited for
+        self._pulls = drift.settings.parameterization == "linear_pull"
+        self._entering = -1, self._first
+
+    def scaled(self, x: Tensor, level: int) -> Tensor:
+        """``alpha f`` at states (n, d), the n-th under the n-th condition, or all under one."""
+        with torch.no_grad():
+            h = torch.addmm(self._offset, self._hidden(x, level), self._out)
+            return x.mul(self._pull(level)).sub_(h) if self._pulls else h
+
+    def move_(self, x: Tensor, level: int, factor: float) -> Tensor:
+        """``x <- x + factor alpha f(x)``, in place; conditions as in :meth:`scaled`."""
+        with torch.no_grad():
+            hidden = self._hidden(x, level)
+            keep, sign = 1.0, factor
+            if self._pulls:
+                keep, sign = 1.0 + factor * self._pull(level), -factor
+            return x.addmm_(hidden, self._out, beta=keep, alpha=sign).add_(self._offset, alpha=sign)
+
+    def _shrink(self, level: int) -> float:
+        return 1.0 / math.sqrt(1.0 + self.alphas[level] ** 2)
+
+    def _pull(self, level: int) -> float:
+        """What ``linear_pull`` multiplies x by, in ``alpha f``."""
+        return (self._shrink(level) - 1.0) / self.alphas[level]
+
+    def _hidden(self, x: Tensor, level: int) -> Tensor:
+        """The second hidden layer, before factor and offset of its logistic function."""
+        if self._entering[0] != level:
+            self._entering = level, self._first + self._levels[level]
+        shrink = self._shrink(level)
+        z = torch.addmm(self._entering[1], x, self._into, alpha=shrink).sigmoid_()
+        return torch.addmm(self._second, z, self._across).sigmoid_()

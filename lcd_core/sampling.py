@@ -41,22 +41,18 @@ def sample_states(
         Shape (n, d), in the model's standardised coordinates.
     """
     genes = drift.output.out_features
-    device = drift.embedding.device
-    dtype = drift.embedding.dtype
+    like = drift.embedding
     rows = len(membership) if number is None else number
-    with torch.no_grad():
-        first, second = drift.condition_features(membership.to(device))
-        level_features = drift.level_features()
-        x = torch.randn(rows, genes, generator=generator, device=device, dtype=dtype)
-        noise = torch.empty_like(x)
-        alphas = drift.alphas.to(dtype)
-        sizes = alphas.tolist()  # once: a GPU is waited for
-        levels = range(len(alphas)) if settings.annealing else [0] * len(alphas)
-        for level in reversed(levels):
-            step = settings.step_size * sizes[level]
-            noise_scale = sizes[level] * (2.0 * settings.step_size) ** 0.5
-            for _ in range(settings.steps_per_level):
-                scaled = drift.scaled(x, first, second, level_features[level], alphas[level])
-                torch.randn(x.shape, generator=generator, out=noise)
-                x.add_(scaled, alpha=step).add_(noise, alpha=noise_scale)
+    conditioned = drift.under(membership)
+    alphas = conditioned.alphas
+    x = torch.randn(rows, genes, generator=generator, device=like.device, dtype=like.dtype)
+    noise = torch.empty_like(x)
+    levels = range(len(alphas)) if settings.annealing else [0] * len(alphas)
+    for level in reversed(levels):
+        step = settings.step_size * alphas[level]
+        noise_scale = alphas[level] * (2.0 * settings.step_size) ** 0.5
+        for _ in range(settings.steps_per_level):
+            conditioned.move_(x, level, step)
+            torch.randn(x.shape, generator=generator, out=noise)
+            x.add_(noise, alpha=noise_scale)
     return x

@@ -82,16 +82,17 @@ def test_without_annealing_all_steps_are_at_the_smallest_level():
     drift = Drift(5, 1, DRIFT)
     drift.reset(stream(1, "weights"))
     seen = []
-    scaled = drift.scaled
-    drift.scaled = lambda x, first, second, level, alpha: (  # type: ignore[method-assign]
-        seen.append(round(float(alpha), 6)) or scaled(x, first, second, level, alpha)
+    own = drift.under(torch.zeros(3, 1))
+    move = own.move_
+    own.move_ = lambda x, level, factor: (  # type: ignore[method-assign]
+        seen.append(level) or move(x, level, factor)
     )
+    drift.under = lambda membership: own  # type: ignore[method-assign]
     membership = torch.zeros(3, 1)
     for annealing in (True, False):
         settings = SamplerSettings(steps_per_level=2, annealing=annealing)
         sample_states(drift, membership, settings, stream(1, "sampler"))
-    alphas = [round(float(alpha), 6) for alpha in drift.alphas]
-    assert seen == [a for a in reversed(alphas) for _ in range(2)] + [alphas[0]] * 10
+    assert seen == [level for level in reversed(range(5)) for _ in range(2)] + [0] * 10
 
 
 class TestExpression:

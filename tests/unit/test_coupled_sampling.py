@@ -24,19 +24,23 @@ VARIANCE = 0.5
 class GaussianDrift:
     """Exact noise-convolved score of N(membership @ SHIFTS, VARIANCE I)."""
 
-    def __init__(self):
-        self.alphas = noise_levels(DriftSettings())
-        self.embedding = torch.zeros(2, 3)
-        self.output = torch.nn.Linear(1, 3)
+    embedding = torch.zeros(2, 3)
+    output = torch.nn.Linear(1, 3)
 
-    def condition_features(self, membership):
-        return membership @ SHIFTS, membership @ SHIFTS
+    def under(self, membership, copies=1):
+        return GaussianConditions((membership @ SHIFTS).repeat_interleave(copies, dim=0))
 
-    def level_features(self):
-        return torch.zeros(30, 1)
 
-    def scaled(self, x, first, second, level_features, alpha):
-        return -alpha * (x - first) / (VARIANCE + alpha**2)
+class GaussianConditions:
+    def __init__(self, means):
+        self.means, self.alphas = means, noise_levels(DriftSettings()).tolist()
+
+    def scaled(self, x, level):
+        alpha = self.alphas[level]
+        return -alpha * (x - self.means) / (VARIANCE + alpha**2)
+
+    def move_(self, x, level, factor):
+        return x.add_(self.scaled(x, level), alpha=factor)
 
 
 MEMBERSHIP = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -59,14 +63,17 @@ def test_distributions_are_those_of_the_score_and_differences_are_exact(sampler)
 def test_the_flow_needs_one_evaluation_at_each_level_and_one_to_begin():
     levels = []
 
+    class CountingConditions(GaussianConditions):
+        def scaled(self, x, level):
+            levels.append(level)
+            return super().scaled(x, level)
+
     class Counting(GaussianDrift):
-        def scaled(self, x, first, second, level_features, alpha):
-            levels.append(float(alpha))
-            return super().scaled(x, first, second, level_features, alpha)
+        def under(self, membership, copies=1):
+            return CountingConditions(super().under(membership, copies).means)
 
     coupled_states(Counting(), MEMBERSHIP, 2, seed=1)
-    alphas = sorted(noise_levels(DriftSettings()).tolist(), reverse=True)
-    assert levels == pytest.approx([alphas[0], *alphas])
+    assert levels == [29, *reversed(range(30))]
 
 
 @pytest.mark.parametrize("sampler", [None, SamplerSettings(steps_per_level=2)])

@@ -182,6 +182,24 @@ def test_a_drift_under_fixed_conditions_is_the_drift(parameterization):
         torch.testing.assert_close(fixed(x, rows, level), drift(x, membership[rows], level))
 
 
+@pytest.mark.parametrize("parameterization", ["plain", "linear_pull"])
+def test_a_drift_for_sampling_is_the_drift(parameterization):
+    drift = small_drift(parameterization)
+    membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rows = torch.tensor([2, 0, 1, 2])
+    for level in (0, 17, 29, 3):
+        expected = drift(x, membership[rows], level)
+        own = drift.under(membership[rows])
+        torch.testing.assert_close(own.scaled(x, level) / drift.alphas[level], expected)
+        moved = own.move_(x.clone(), level, 0.3)
+        torch.testing.assert_close(moved, x + 0.3 * drift.alphas[level] * expected)
+        torch.testing.assert_close(
+            drift.under(membership, copies=2).scaled(x[:1].expand(6, -1), level)[1::2],
+            drift.alphas[level] * drift(x[:1].expand(3, -1), membership, level),
+        )
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tanh_is_tanh_with_its_slope(dtype):
     x = torch.cat([torch.linspace(-20, 20, 4001), torch.tensor([0.0, 1e-8, -1e-4, 1e4, -1e4])])

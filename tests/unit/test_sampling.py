@@ -28,19 +28,17 @@ class GaussianDrift:
     """Exact noise-convolved score of N(mean, variance I); looks like a Drift to the sampler."""
 
     def __init__(self, genes, mean, variance):
-        self.alphas = noise_levels(DriftSettings())
+        self.alphas = noise_levels(DriftSettings()).tolist()
         self.embedding = torch.zeros(1, 1)
         self.output = torch.nn.Linear(1, genes)
         self.mean, self.variance = mean, variance
 
-    def condition_features(self, membership):
-        return membership, membership
+    def under(self, membership):
+        return self
 
-    def level_features(self):
-        return torch.zeros(30, 1)
-
-    def scaled(self, x, first, second, level_features, alpha):
-        return -alpha * (x - self.mean) / (self.variance + alpha**2)
+    def move_(self, x, level, factor):
+        alpha = self.alphas[level]
+        return x.sub_(factor * alpha * (x - self.mean) / (self.variance + alpha**2))
 
 
 # Closed-form table for data N(2, 1): (step size, steps per level) -> mean, variance.
@@ -76,7 +74,7 @@ def test_sampler_follows_the_closed_form(key):
     x = sample_states(
         drift, torch.zeros(2000, 1), settings, torch.Generator().manual_seed(0)
     ).double()
-    mean, variance = gaussian_moments(2.0, 1.0, drift.alphas, settings)
+    mean, variance = gaussian_moments(2.0, 1.0, noise_levels(DriftSettings()), settings)
     n = x.numel()
     assert x.mean().item() == pytest.approx(mean, abs=5 * (variance / n) ** 0.5)
     assert x.var().item() == pytest.approx(variance, rel=5 * (2 / n) ** 0.5)
