@@ -1,4 +1,5 @@
-# make run    set up the environment and run the default configuration to its report
+# make first  set up the environment; the default run as far as its benchmark, with a report
+# make run    the whole default configuration; what make first has done is not done again
 # make test   all tests            make lint    formatters, linters, types
 # make env    only the environment make report  HTML report of a finished run
 # make config SCREEN=data/mine.h5ad   look at a screen and write config/mine.yaml for it; what cannot
@@ -20,6 +21,7 @@ RUN := $(or $(shell sed -n 's/^run: *["'"'"']\{0,1\}\([A-Za-z0-9._-]*\).*/\1/p' 
 ACTIVATE := . $(VENV)/bin/activate
 # Snakemake's own messages about a file that is no YAML, or not there, do not name it.
 CHECK := $(if $(CONFIG),PYTHONPATH=workflow/scripts python -m pipeline.config.read "$(CONFIG)" &&)
+BENCHMARK := --config 'analyses=["benchmark"]'
 # Named after the content of the requirements: a changed modification time reinstalls nothing.
 STAMP := $(VENV)/installed-$(shell cat requirements.txt requirements.lock | cksum | cut -d ' ' -f 1)
 SNAKEFILES := Snakefile workflow/rules
@@ -27,11 +29,16 @@ SNAKEFILES := Snakefile workflow/rules
 # Idle OpenMP threads sleep: spinning ones slow down the jobs that run beside them.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run config env report test lint docs site benchmarks clean
+.PHONY: first run config env report test lint docs site benchmarks clean
 .DELETE_ON_ERROR:
 
+# The first rule is what a bare `make` does.
 run: env
 	$(ACTIVATE) && $(CHECK) snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete all
+
+first: env
+	$(ACTIVATE) && $(CHECK) snakemake --cores $(CORES) $(CONFIGFILE) --rerun-incomplete $(BENCHMARK) -- all
+	$(ACTIVATE) && snakemake $(CONFIGFILE) $(BENCHMARK) --report results/$(RUN)/report.html
 
 config: env
 	@$(if $(SCREEN),,echo 'name your screen: make config SCREEN=data/mine.h5ad' >&2; exit 2;) \

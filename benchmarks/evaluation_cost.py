@@ -98,6 +98,8 @@ def main() -> None:
     parser.add_argument("--observed", type=int, default=340)
     parser.add_argument("--predicted", type=int, default=1000)
     sizes = parser.parse_args()
+    if sizes.perturbations < 2:
+        parser.error("--perturbations: at least 2, for each fold has some")
     for name in THREADS:  # before the processes start; they read it when they import
         os.environ[name] = "1"
     half = sizes.perturbations // 2

@@ -78,7 +78,7 @@ def run(cells: int, genes: int, perturbations: int, cores: int) -> Iterator[dict
             "analyses": ["effects"],
             "screen": {"kind": "file", "path": str(folder / "raw.h5ad")},
             "genes": {"count": min(1000, genes)},
-            "quality_control": {"min_genes_per_cell": 10},
+            "quality_control": {"min_genes_per_cell": 10, "min_cells_per_perturbation": None},
             "effects": {"held_out_folds": 0},
             "enrichment": {"gene_sets": []},
         }
@@ -126,8 +126,8 @@ def main() -> None:
         for row in run(*each, cores=arguments.cores):
             rows.append(row)
             print("\t".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
-    if arguments.output:
-        pd.DataFrame(rows).to_csv(arguments.output, sep="\t", index=False, float_format="%.4g")
+        if arguments.output:
+            pd.DataFrame(rows).to_csv(arguments.output, sep="\t", index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,14 @@ def test_commands_are_those_of_bash(page: Path) -> None:
             assert done.returncode == 0, (block.text, done.stderr)
 
 
+@pytest.mark.parametrize("page", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_target_follows_a_configuration_file(page: Path) -> None:
+    """Snakemake takes several after ``--configfile``, and a target for one of them."""
+    taken = re.compile(r"--configfile [^\s`]+ +\w\S*")
+    assert taken.search("snakemake --cores 2 --configfile config/mine.yaml all")
+    assert taken.findall(page.read_text(encoding="utf-8")) == []
+
+
 def test_sessions_are_read(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(

@@ -186,6 +186,13 @@ class TestInspre:
         assert found.resolution.tolist() == [[1, 1, 0]] * 3
         assert (inspre(exact(chain(), each(3)[:1])).effects == 0).all()
 
+    def test_changes_too_large_to_be_squared_are_refused(self):
+        evidence = exact(chain(), each(3))
+        off = ~np.eye(3, dtype=bool)
+        huge = replace(evidence, changes=np.where(off, 1e200, evidence.changes))
+        with pytest.raises(InputError, match="inspre squares total effects"):
+            inspre(huge)
+
     def test_a_guide_that_failed_beside_one_that_worked_changes_nothing(self):
         evidence = exact(stable(5, 3), each(5), [1, 2, 3, 4, 5])
         failed = np.full((5, 1), 1e-6)  # far below the errors

@@ -171,6 +171,8 @@ class TestDefaults:
             for program in plans[0].methods["lcd"].programs:
                 first, second = (plan.settings("lcd", name, program) for plan in plans)
                 assert first == second
+        prior = plans[1].settings("lcd", "v", plans[1].methods["lcd"].program("fit_prior"))
+        assert prior["prior"]["steps"] == 250_000
 
     @pytest.mark.parametrize("preset", ["paper", "fast"])
     def test_keys_that_are_given_win_over_the_preset_of_fits(self, preset: str) -> None:

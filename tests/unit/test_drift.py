@@ -188,9 +188,9 @@ def test_a_drift_for_sampling_is_the_drift(parameterization):
     membership = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
     x = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rows = torch.tensor([2, 0, 1, 2])
+    own = drift.under(membership[rows])
     for level in (0, 17, 29, 3):
         expected = drift(x, membership[rows], level)
-        own = drift.under(membership[rows])
         torch.testing.assert_close(own.scaled(x, level) / drift.alphas[level], expected)
         moved = own.move_(x.clone(), level, 0.3)
         torch.testing.assert_close(moved, x + 0.3 * drift.alphas[level] * expected)

@@ -135,9 +135,13 @@ def inspre(
     weight = error[np.ix_(own, own)] ** -2.0
     weight = np.minimum(weight / np.median(weight), 10.0)
     n, eye, rho = len(own), np.eye(len(own)), 10.0
+    largest = float(np.abs(R).max())
+    if largest > 1e150:
+        raise InputError("inspre squares total effects: too large", found=f"{largest:.3g}")
     V = np.linalg.solve(R.T @ R + 1e-2 * np.trace(R.T @ R) / n * eye, R.T)
     lam = share * np.abs(V - np.diag(np.diag(V))).max()
     U, dual = R.copy(), np.zeros((n, n))
+    diagonal_of_gram = np.diag_indices(n)
     for _ in range(iterations):
         # columns of U separate: (W_j + rho V^T V) u = W_j r + rho V^T (I - dual)_j
         gram = np.asfortranarray(rho * V.T @ V)
@@ -145,10 +149,10 @@ def inspre(
         for j in range(n):
             # LAPACK itself: what scipy.linalg does around it takes as long for so small systems
             own_gram = gram.copy(order="F")
-            own_gram.T.flat[:: n + 1] += weight[:, j]
+            own_gram[diagonal_of_gram] += weight[:, j]
             _, U[:, j], failed = scipy.linalg.lapack.dposv(own_gram, right[:, j], overwrite_a=True)
             if failed:
-                raise InputError("inspre did not converge: its totals are not finite")
+                raise InputError("inspre did not converge: a system is not positive definite")
         step = 1.0 / (rho * np.linalg.norm(U, 2) ** 2)
         for _ in range(10):
             V = V - step * rho * (V @ U - eye + dual) @ U.T

@@ -427,8 +427,8 @@ def head(screen: str, found: Found, panel: Panel, machine: Machine) -> list[str]
         f"# Found: {len(found.obs):,} cells, {len(found.genes):,} genes, "
         f"{len(panel.singles)} single perturbations and {len(panel.combinations)} combinations of "
         f"{panel.targets} targets.",
-        f"# Sizes for {'a GPU' if machine.gpu else cores}; `snakemake --cores {machine.cores} "
-        "--configfile THIS_FILE estimate_time`",
+        f"# Sizes for {'a GPU' if machine.gpu else cores}; `snakemake estimate_time "
+        f"--cores {machine.cores} --configfile THIS_FILE`",
         "# says how long it takes.",
     ]
 
