@@ -700,6 +700,31 @@ class TestPlan:
         mine = {"mine": {"predictions": "x_{fold}.h5ad"}}
         assert [str(fit) for fit in self.plan(methods=mine).benchmark] == [*names, "mine"]
 
+    @pytest.mark.parametrize("name", ["mine/default.seed2", "mine/wide"])
+    def test_a_prediction_made_elsewhere_is_one(self, name: str) -> None:
+        mine = {"mine": {"predictions": "x_{fold}.h5ad"}}
+        with pytest.raises(InputError, match="has no variants and no seeds") as caught:
+            self.plan(methods=mine, prediction={"methods": ["lcd", "mine", name]})
+        assert name in str(caught.value)
+        assert self.plan(methods=mine, prediction={"methods": ["lcd", "mine/default"]})
+
+    def test_a_method_without_settings_has_seeds_alone(self) -> None:
+        with pytest.raises(InputError, match=r"salt has no settings; .* salt/default\.seed2"):
+            self.plan(prediction={"methods": ["lcd", "salt/x"]})
+        assert self.plan(prediction={"methods": ["lcd", "salt/default.seed2"]})
+
+    @pytest.mark.parametrize(
+        ("own", "place"),
+        [
+            ({"variants": {"a": {"gene_sets": ["own.gmt"]}}}, r"gears\.variants\.a\.gene_sets"),
+            ({"grid": {"gene_sets": [["a.gmt"], ["b.gmt"]]}}, r"gears\.grid\.gene_sets"),
+        ],
+    )
+    def test_variants_read_the_same_files(self, own: dict[str, Any], place: str) -> None:
+        tuned = {"tuning": {"methods": ["gears"]}, "folds": {"tuning_doubles": 2}}
+        with pytest.raises(InputError, match=place):
+            self.plan(methods={"gears": own}, **tuned)
+
     def test_a_name_alone_is_what_tuning_chose(self) -> None:
         plan = self.plan(
             tuning={"methods": ["lcd"]},

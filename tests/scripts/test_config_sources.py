@@ -121,6 +121,20 @@ def test_numbers_of_the_command_line_stay_numbers() -> None:
     assert (config.seed, config.folds.count, config.device) == (3, 2, "cpu")
 
 
+@pytest.mark.parametrize("null", ["null", "~", "Null"])
+def test_null_is_nothing_at_every_depth(null: str) -> None:
+    arguments = [
+        f"prediction={{methods: {null}}}",
+        f"screen={{batch_column: {null}, modality: {null}}}",
+        f"methods={{lcd: {null}, salt: {{run: {null}}}}}",
+        f"interactions={{annotations: {null}}}",
+    ]
+    mapping, given = spelled(parse_config(arguments), arguments, Config)
+    config = load_config(mapping, Source("x", given))
+    assert (config.prediction.methods, config.screen.batch_column) == (None, None)
+    assert (config.methods.salt.run, config.interactions.annotations) == (None, None)
+
+
 FILE: dict[str, Any] = {"run": "mine", "screen": {"kind": "file", "path": "a.h5ad"}}
 
 

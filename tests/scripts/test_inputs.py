@@ -1,7 +1,10 @@
 """Files that a configuration names are looked at before anything is computed."""
 
+import sys
 from pathlib import Path
 
+import anndata as ad
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +17,11 @@ from pipeline.tables import read_tsv, write_tsv
 
 
 def inputs(contents: bool = True) -> Inputs:
-    return Inputs(Source("mine.yaml"), made=("results/mine/",), contents=contents)
+    return Inputs(
+        Source("mine.yaml"),
+        made=[r"results/mine/simulation/(modules|pathways)\.gmt"],
+        contents=contents,
+    )
 
 
 @pytest.mark.parametrize("path", ["a{b}.h5ad", "a{b/c.h5ad", "<results>/x.h5ad"])
@@ -53,12 +60,39 @@ def test_gene_sets_are_read_beforehand(tmp_path: Path, content, parts: list[str]
 
 def test_gene_sets_that_the_run_makes_and_such_of_one_name(tmp_path: Path) -> None:
     inputs().gene_sets("enrichment.gene_sets", ["results/mine/simulation/modules.gmt"])
+    with pytest.raises(InputError, match="no such file of gene sets"):
+        inputs().gene_sets("enrichment.gene_sets", ["results/mine/simulation/pathway.gmt"])
     paths = [tmp_path / "a" / "sets.gmt", tmp_path / "b" / "sets.gmt"]
     for path in paths:
         path.parent.mkdir()
         path.write_text("s\t-\tG1\n")
     with pytest.raises(InputError, match="the same name"):
         inputs().gene_sets("enrichment.gene_sets", map(str, paths))
+
+
+def test_predictions_made_elsewhere_are_h5ad_files(tmp_path: Path) -> None:
+    path = tmp_path / "mine_1.h5ad"
+
+    def refused(what: str) -> None:
+        with pytest.raises(InputError, match=f"(?s)methods.mine.predictions: .*{what}.*folds 1, 2"):
+            inputs().prediction("methods.mine.predictions", str(path), "data", ["1", "2"])
+
+    refused("no such prediction")
+    path.mkdir()
+    refused("no h5ad file")
+    path.rmdir()
+    path.write_text("perturbation\n")
+    refused("no h5ad file")
+    path.unlink()
+    ad.AnnData(np.ones((1, 1))).write_h5ad(path)
+    inputs().prediction("methods.mine.predictions", str(path), "data", ["1", "2"])
+
+
+def test_interpreters_are_there(tmp_path: Path) -> None:
+    inputs().interpreter("environments.python", sys.executable)
+    for name in ("", "nonsense3.99", str(tmp_path)):
+        with pytest.raises(InputError, match=r"environments.python"):
+            inputs().interpreter("environments.python", name)
 
 
 def test_tables_of_targets_and_annotations_are_read_beforehand(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The configurations that come with the project, as Snakemake plans them."""
 
 import re
+import shlex
 
 import pytest
 
@@ -18,6 +19,17 @@ def test_the_default_run_is_planned_for_a_cluster(new_project) -> None:
         "fold=causes_2, variant=effects",
     }
     assert {"simulate_screen", "aggregate_metrics", "all"} < {job.rule for job in jobs}
+
+
+def test_the_examples_of_the_command_line_are_planned(new_project) -> None:
+    """Each in a folder without results, where no file of another run can stand in."""
+    project = new_project(None)
+    page = (project.folder / "config" / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^snakemake (all --cores 2 --config .*)$", page, re.M)
+    assert len(commands) == 3
+    for command in commands:
+        jobs = project.plan(*shlex.split(command))
+        assert "enrich_modules" in {job.rule for job in jobs}
 
 
 def test_lint_finds_nothing(new_project) -> None:

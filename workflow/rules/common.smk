@@ -1,5 +1,6 @@
 """Settings, seeds and names that the rules share."""
 
+import re
 from dataclasses import asdict
 from hashlib import blake2b
 from math import prod
@@ -44,9 +45,15 @@ prepare_environment(ROOT, CFG.threads.fit)
 
 RESULTS = f"results/{CFG.run}"
 INPUTS = Inputs(
-    SOURCE, made=("downloads/msigdb/", f"{RESULTS}/"), contents=workflow.is_main_process
+    SOURCE,
+    made=[
+        r"downloads/msigdb/[^/]+/[^/]+\.gmt",
+        rf"{re.escape(RESULTS)}/simulation/(modules|pathways)\.gmt",
+    ],
+    contents=workflow.is_main_process,
 )
 INTERPRETER = CFG.environments.python or OWN_INTERPRETER
+MAKES_ENVIRONMENTS = DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method
 
 # Names of folds. A fold says what is trained on and held out; nothing reads its name.
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
@@ -56,7 +63,9 @@ CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_f
 SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
 
 HAS_MODULES = CFG.modules.cut != "none"
-HAS_TERMS = HAS_MODULES and bool(CFG.enrichment.gene_sets)
+TRUE_MODULES = [f"{RESULTS}/simulation/modules.gmt"] if CFG.screen.kind == "simulated" else []
+GENE_SETS = TRUE_MODULES if CFG.enrichment.gene_sets is None else list(CFG.enrichment.gene_sets)
+HAS_TERMS = HAS_MODULES and bool(GENE_SETS)
 WHERE_THE_SCREEN_IS = ("kind", "path", "url", "size", "md5", "sha256")
 IN_BENCHMARK = "benchmark" in CFG.analyses
 IN_PREDICTIONS = "predict" in CFG.analyses
@@ -188,16 +197,12 @@ def prediction_of(fold, method, variant):
         last = last_program(PLAN.methods[method])
         return output_of(method, last.script, "prediction", fold, variant)
     path = own.predictions.replace("{fold}", fold)
-    if not Path(path).exists():
-        error = InputError(
-            "there is no such prediction",
-            where=named(f"methods.{method}.predictions"),
-            found=path,
-            remedy=f"make it from train.h5ad and test_perturbations.txt in "
-            f"{RESULTS}/folds/{fold}/data, which `snakemake {RESULTS}/folds/{fold}/data/train.h5ad` "
-            f"makes; {{fold}} stands for the folds {', '.join(FOLDS)}",
+    try:
+        INPUTS.prediction(
+            f"methods.{method}.predictions", path, f"{RESULTS}/folds/{fold}/data", FOLDS
         )
-        raise WorkflowError(str(error))
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
     return path
 
 
@@ -270,7 +275,7 @@ def python_of(environment):
 
 def environment_of(environment):
     """What says that a tool's environment is made; nothing where Snakemake makes it for the job."""
-    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    if not MAKES_ENVIRONMENTS:
         return []
     content = requirements_of(environment).read_bytes() + INTERPRETER.encode()
     digest = blake2b(content, digest_size=4).hexdigest()
@@ -282,7 +287,7 @@ def gene_sets_of(method, argument):
     own = PLAN.all_settings(method.name, DEFAULT)[method.files[argument]]
     if own is None and CFG.screen.kind == "simulated":
         return f"{RESULTS}/simulation/pathways.gmt"
-    return list(CFG.enrichment.gene_sets if own is None else own)
+    return list(GENE_SETS if own is None else own)
 
 
 def check_gene_sets(method):
@@ -323,12 +328,14 @@ def check_inputs():
     if IN_PREDICTIONS and CFG.predictions.wanted_signature:
         INPUTS.signature("predictions.wanted_signature", CFG.predictions.wanted_signature)
     if HAS_TERMS and "effects" in CFG.analyses:
-        INPUTS.gene_sets("enrichment.gene_sets", CFG.enrichment.gene_sets)
+        INPUTS.gene_sets("enrichment.gene_sets", GENE_SETS)
     for name, own in CFG.methods.own.items():
         INPUTS.path(f"methods.{name}.predictions", own.predictions.replace("{fold}", ""))
     if IN_BENCHMARK:
         for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
             check_gene_sets(PLAN.methods[name])
+        if CFG.environments.python is not None and MAKES_ENVIRONMENTS:
+            INPUTS.interpreter("environments.python", CFG.environments.python)
 
 
 def written_before(method, program, argument):

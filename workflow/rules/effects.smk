@@ -104,7 +104,7 @@ if HAS_TERMS:
     rule check_gene_sets:
         input:
             genes=f"<results>/folds/{ALL}/data/genes.tsv",
-            gene_sets=CFG.enrichment.gene_sets,
+            gene_sets=GENE_SETS,
         output:
             table=f"{EFFECTS}/gene_sets.tsv",
         log:
@@ -121,7 +121,7 @@ if HAS_TERMS:
     rule enrich_modules:
         input:
             membership=f"{EFFECTS}/modules.tsv",
-            gene_sets=CFG.enrichment.gene_sets,
+            gene_sets=GENE_SETS,
         output:
             table=f"{EFFECTS}/enrichment.tsv",
             top_table=f"{EFFECTS}/top_terms.tsv",

@@ -1,6 +1,7 @@
 """Files that the configuration names: found, and readable, before anything is computed."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from pipeline.config.source import Source
 
 LONGEST = 255
 """Bytes of a name that file systems hold."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""First bytes of the file, as those of HDF5 without a user block are."""
 CORRECT = "correct the path, relative to the working directory"
 OR_NULL = f"{CORRECT}, or set it to null"
 
@@ -21,12 +24,12 @@ class Inputs:
     source
         Where the configuration comes from, for messages.
     made
-        Folders whose files the run makes itself.
+        Patterns of the files that the run makes itself.
     contents
         Whether files are read, too; jobs on a cluster do not repeat that.
     """
 
-    def __init__(self, source: Source, *, made: tuple[str, ...], contents: bool) -> None:
+    def __init__(self, source: Source, *, made: Sequence[str], contents: bool) -> None:
         self.source, self.made, self.contents = source, made, contents
 
     def where(self, key: str) -> str:
@@ -89,7 +92,7 @@ class Inputs:
         if Path(path).is_file():
             if read is not None and self.contents:
                 self._readable(key, path, read)
-        elif not path.startswith(self.made):
+        elif not any(re.fullmatch(own, path) for own in self.made):
             raise InputError(what, where=self.where(key), found=path, remedy=remedy)
 
     def screen(self, key: str, path: str) -> None:
@@ -109,6 +112,49 @@ class Inputs:
             found=path if inside.exists() else f"{path}, and no folder {inside}",
             remedy=f"correct the path; a relative one starts at {Path.cwd()}",
         )
+
+    def prediction(self, key: str, path: str, data: str, folds: Sequence[str]) -> None:
+        """Check that a prediction made elsewhere is there and an HDF5 file, as h5ad files are.
+
+        Parameters
+        ----------
+        key
+            The key that names it.
+        path
+            The file.
+        data
+            Folder of the fold's training cells.
+        folds
+            What its placeholder stands for.
+
+        Raises
+        ------
+        InputError
+            If it is not.
+        """
+        file = Path(path)
+        if file.is_file():
+            with file.open("rb") as content:
+                if content.read(len(HDF5)) == HDF5:
+                    return
+        raise InputError(
+            "this prediction is no h5ad file" if file.exists() else "there is no such prediction",
+            where=self.where(key),
+            found=path,
+            remedy=f"make it from train.h5ad and test_perturbations.txt in {data}, which Snakemake "
+            f"makes if they are its targets; {{fold}} stands for the folds {', '.join(folds)}",
+        )
+
+    def interpreter(self, key: str, name: str) -> None:
+        """Check that there is an interpreter; raises InputError."""
+        if shutil.which(name) is None:
+            raise InputError(
+                "there is no such interpreter",
+                where=self.where(key),
+                found=name or "an empty name",
+                remedy="name one that can be called, such as python3.11, or its path; null is the "
+                "one that runs the workflow",
+            )
 
     def _readable(self, key: str, path: str, read: Callable[[str], object]) -> None:
         try:

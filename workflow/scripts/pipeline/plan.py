@@ -8,6 +8,7 @@ on and what is held out, and nothing else. Files of a fit are under
 
 import difflib
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -103,15 +104,28 @@ class Plan:
         found = {(method.name, DEFAULT): plain_settings(method, section)}
         for name, changes in section.variants.items():
             where = f"{place}.variants.{name}"
+            self._check_files(method, changes, where)
             found[method.name, name] = validated(method, given, changes, where, self.source)
         for number, point in enumerate(self.grid(method), start=1):
             changes = {}
             for key, value in point.items():
                 changes = laid_over(changes, nested(key, value))
+            self._check_files(method, changes, f"{place}.grid")
             found[method.name, f"grid{number:03d}"] = validated(
                 method, given, changes, f"{place}.grid", self.source
             )
         return found
+
+    def _check_files(self, method: Method, changes: Mapping[str, Any], place: str) -> None:
+        """Raise InputError where a variant names files, which all variants of a method share."""
+        own = [key for key in method.files.values() if key in changes]
+        if own:
+            raise InputError(
+                "all variants of a method read the same files",
+                where=self._where(f"{place}.{own[0]}"),
+                found=str(changes[own[0]]),
+                remedy=f"give methods.{method.name}.{own[0]} outside of variants and grid",
+            )
 
     def grid(self, method: Method) -> list[dict[str, Any]]:
         """Points of a method's grid."""
@@ -219,6 +233,13 @@ class Plan:
                 found=name,
                 remedy="write <method>/<variant>, or <method>/<variant>.seed2 for another seed",
             )
+        if method in self.config.methods.own and fit.variant != Variant():
+            raise InputError(
+                "a prediction made elsewhere has no variants and no seeds",
+                where=self._where(place),
+                found=name,
+                remedy=f"name {method} alone; another file is another name under `methods`",
+            )
         self._check_variant(place, fit)
         return fit
 
@@ -226,12 +247,17 @@ class Plan:
         """Raise InputError where a method has no such variant."""
         if fit.variant.settings in self.variants(fit.method):
             return
+        if self.methods[fit.method].settings is None:
+            remedy = f"{fit.method} has no settings; name it alone, or another seed as "
+            remedy += f"{fit.method}/{DEFAULT}.seed2"
+        else:
+            remedy = f"define it as methods.{fit.method}.variants.{fit.variant.settings}, or name "
+            remedy += f"one of {', '.join(self.variants(fit.method))}"
         raise InputError(
             f"{fit.method} has no such variant",
             where=self._where(place),
             found=fit.variant.settings,
-            remedy=f"define it as methods.{fit.method}.variants.{fit.variant.settings}, or name "
-            f"one of {', '.join(self.variants(fit.method))}",
+            remedy=remedy,
         )
 
     def variants(self, method: str) -> list[str]:

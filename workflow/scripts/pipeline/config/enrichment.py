@@ -6,10 +6,11 @@ from pipeline.config.schema import METHODS, Names, Section, key
 class Enrichment(Section):
     """Gene sets that are over-represented in modules."""
 
-    gene_sets: Names = key(
-        (),
-        "GMT files with the names of genes as in the screen; none leaves enrichment out, and so "
-        "does `modules.cut: none`. Files under `downloads/msigdb/<version>/`, such as "
+    gene_sets: Names | None = key(
+        None,
+        "GMT files with the names of genes as in the screen; null is the true modules of a "
+        "simulated screen, and none of any other; an empty list leaves enrichment out, and so does "
+        "`modules.cut: none`. Files under `downloads/msigdb/<version>/`, such as "
         "`downloads/msigdb/2024.1.Hs/c5.go.bp.gmt`, "
         "are fetched from MSigDB.",
         source=f"{METHODS} (C5.GO and C2.CP of MSigDB)",

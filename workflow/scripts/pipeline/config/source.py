@@ -51,6 +51,7 @@ def spelled(
 
     Snakemake reads ``--config run=2024_11`` as the number 202411, and takes off all quotes before,
     so that there is no way to write it as text. A key that takes text alone has what was written.
+    Below a section Snakemake has texts alone, also of ``null``, which is nothing, as in a file.
 
     Parameters
     ----------
@@ -66,6 +67,8 @@ def spelled(
     tuple of dict
         The configuration, and the part of it that the command line gives.
     """
+    import yaml
+
     config = dict(config)
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -73,6 +76,8 @@ def spelled(
         kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
         if set(kinds) <= {str, type(None)} and str in kinds and value.strip("'\""):
             config[name] = value.strip("'\"")
+        elif name in config:
+            config[name] = _with_nulls(config[name], _read(value, yaml.SafeLoader))
     return config, given_by(arguments, config)
 
 
@@ -83,10 +88,26 @@ def given_by(arguments: Sequence[str], config: Mapping[str, Any]) -> dict[str, A
     given: dict[str, Any] = {}
     for argument in arguments:
         name, _, value = argument.partition("=")
-        value = value.strip("'\"")
-        try:
-            read = yaml.load(value, Loader=yaml.BaseLoader)
-        except yaml.YAMLError:
-            read = value
+        read = _read(value, yaml.BaseLoader)
         given[name] = read if isinstance(read, dict) else config.get(name)
     return given
+
+
+def _read(value: str, loader: Any) -> Any:
+    """A value of the command line as YAML; what is none, as it stands."""
+    import yaml
+
+    value = value.strip("'\"")
+    try:
+        return yaml.load(value, Loader=loader)
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
+def _with_nulls(value: Any, written: Any) -> Any:
+    """A value with nothing in place of texts that were written as null."""
+    if written is None:
+        return None
+    if isinstance(value, Mapping) and isinstance(written, Mapping):
+        return {key: _with_nulls(own, written.get(key, own)) for key, own in value.items()}
+    return value
