@@ -2,15 +2,20 @@
 
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+import yte
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster import check_cluster
 from lcd_core.errors import InputError
 from pipeline import cluster
 from pipeline.cluster import Need, WaitingJobs, holds, minutes_of, need_of, problem, read_sinfo
+from tests.workflow.project import REPOSITORY, copy_project
 
 SINFO = """\
 c1|short*|up|1:00:00|8000|4|(null)|idle
@@ -112,6 +117,14 @@ def test_what_can_never_start_names_its_key(need: Need, key: str, found: str, re
     assert remedy in str(error.remedy)
 
 
+def test_a_rule_is_described_where_the_profile_says() -> None:
+    """Without GPUs, too, rules under `gpu` go to its partition."""
+    need = need_of("fit", 1, {"slurm_partition": "lnog", "described_by": "gpu"})
+    error = problem(need, NODES)
+    assert error is not None
+    assert error.where == "slurm/config.yaml, gpu.partition"
+
+
 def test_a_remedy_is_one() -> None:
     """What the messages say to set makes the job fit."""
     assert problem(Need("r", minutes=60), NODES) is None
@@ -182,6 +195,14 @@ def test_jobs_that_wait_in_vain_are_told_once() -> None:
     assert "Job 13 (d)" in told[2]
 
 
+def test_what_waits_is_described_where_the_profile_says() -> None:
+    told: list[str] = []
+    here = os.getcwd()
+    line = f"7|(PartitionTimeLimit)|long|N/A|{here}|rule_lcd_fit_prior_wildcards_1_default"
+    WaitingJobs(here, told.append, {"lcd_fit_prior": "gpu"}).look(line)
+    assert "set gpu.minutes" in told[0]
+
+
 def test_the_watch_asks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["", f"7|(JobHeldUser)|cpu|N/A|{os.getcwd()}|rule_a"])
     done = threading.Event()
@@ -212,3 +233,96 @@ def test_nothing_is_asked_elsewhere(
     monkeypatch.setattr(cluster, "ask", lambda command: pytest.fail("asked"))
     workflow = SimpleNamespace(executor_plugin=SimpleNamespace(name=name))
     cluster.watch_cluster(workflow, check)
+
+
+# --- the profile ----------------------------------------------------------------------------------
+
+
+def process_profile(top: dict[str, object]) -> object:
+    """Read the profile with other values at its top, as Snakemake does."""
+    given = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    for name, value in top.items():
+        own = given["__variables__"]
+        own[name] = own[name] | value if isinstance(value, dict) and value else value
+    return yte.process_yaml(yaml.safe_dump(given, sort_keys=False))
+
+
+MISTAKES = [
+    ({"cpu": {"minutes": 0}}, "cpu.minutes", "0", "such as minutes: 240"),
+    ({"cpu": {"minutes": "4h"}}, "cpu.minutes", '"4h"', "such as minutes: 240"),
+    ({"gpu": {"memory": -5}}, "gpu.memory", "-5", "such as memory: 64000"),
+    ({"gpu": {"memory": "64G"}}, "gpu.memory", '"64G"', "such as memory: 64000"),
+    ({"gpu": {"memory": True}}, "gpu.memory", "true", "such as memory: 64000"),
+    ({"gpu": {"partition": ["a", "b"]}}, "gpu.partition", '["a", "b"]', "commas between"),
+    ({"cpu": {"account": 12}}, "cpu.account", "12", 'write account: "..."'),
+    ({"cpu": {"constraint": "a"}}, "cpu: there is no key constraint", '"a"', "the keys are part"),
+    ({"cpu": {"gres": "gpu:1"}}, "cpu: there is no key gres", "gpu:1", "the keys are partition"),
+    ({"gpu": {}}, "gpu: missing: partition, account, qos, minutes, memory, gres", "{}", "all of"),
+    ({"gpu": None}, "gpu: this has no keys", "null", "give it the keys partition"),
+    ({"default": 4000}, "default", "4000", "write [MB, minutes]"),
+    ({"default": [4000, 60, 1]}, "default", "[4000, 60, 1]", "write [MB, minutes]"),
+    ({"rules": {"gpus": {}}}, "rules: there is no key gpus", "gpus", "the keys are cpu, gpu"),
+    ({"rules": {"cpu": None}}, "rules.cpu", "null", "write {} for none"),
+    ({"rules": {"gpu": {"fit": ["16G", 60]}}}, "rules.gpu.fit", '["16G", 60]', "write [MB, min"),
+    ({"rules": {"gpu": {"select_genes": [1, 1]}}}, "rules", "select_genes", "leave each"),
+]
+
+
+@pytest.mark.parametrize(("top", "key", "found", "remedy"), MISTAKES, ids=str)
+def test_mistakes_in_the_profile_name_their_key(
+    top: dict[str, object], key: str, found: str, remedy: str
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        process_profile(top)
+    first, second, third = str(raised.value).split("\n")
+    assert first.startswith(f"slurm/config.yaml, {key}")
+    assert second.startswith("  found:  ")
+    assert found in second
+    assert third.startswith("  remedy: ")
+    assert remedy in third
+
+
+def test_a_profile_as_users_write_it_is_read() -> None:
+    limits = {"partition": "a,b", "account": "us", "qos": "high", "minutes": 240, "memory": 64000}
+    process_profile({"cpu": limits, "gpu": limits | {"gres": None}, "default": [1, 1]})
+
+
+def workflow(tmp_path: Path, **settings: object) -> SimpleNamespace:
+    """A workflow of two rules, of which one is defined under other configurations alone."""
+    path = tmp_path / "some.smk"
+    path.write_text("rule here:\n    output: 'a'\nif HAS_TERMS:\n\n    rule elsewhere:\n")
+    given = {"overwrite_resources": {}, "overwrite_threads": {}} | settings
+    rules = [SimpleNamespace(name="here"), SimpleNamespace(name="lcd_fit_prior")]
+    return SimpleNamespace(included=[path], rules=rules, resource_settings=SimpleNamespace(**given))
+
+
+def test_names_that_are_no_rules_are_refused(tmp_path: Path) -> None:
+    known: dict[str, object] = {"here": {}, "elsewhere": {}, "lcd_fit_prior": {}}
+    cluster.refuse_unknown_rules(
+        workflow(tmp_path, overwrite_resources=known, overwrite_threads=known)
+    )
+    for setting in ("overwrite_resources", "overwrite_threads"):
+        with pytest.raises(InputError, match="did you mean lcd_fit_prior") as raised:
+            cluster.refuse_unknown_rules(
+                workflow(tmp_path, **{setting: known | {"lcd_fit_priors": {}}})
+            )
+        assert raised.value.found == "lcd_fit_priors"
+        assert str(raised.value.where).startswith("slurm/config.yaml, rules")
+
+
+def test_a_run_without_jobs_on_a_cluster_is_no_approval() -> None:
+    with pytest.raises(InputError, match="no job of this run goes to a cluster") as raised:
+        check_cluster.main(needs=[])
+    assert raised.value.remedy == "snakemake --profile slurm check_cluster"
+
+
+@pytest.mark.workflow
+def test_a_misspelt_rule_ends_the_run_before_its_first_job(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    path = project.folder / "slurm/config.yaml"
+    path.write_text(path.read_text().replace("lcd_fit_prior:", "lcd_fit_priors:"))
+    done = project.snakemake("--profile", "slurm", "check_cluster")
+    assert done.returncode != 0
+    assert "did you mean lcd_fit_prior?" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project.folder / "logs/default/check_cluster.log").exists()

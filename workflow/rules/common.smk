@@ -8,7 +8,7 @@ from math import prod
 import yaml
 
 from lcd_core.errors import InputError
-from pipeline.cluster import need_of, watch_cluster
+from pipeline.cluster import need_of, refuse_unknown_rules, watch_cluster
 from pipeline.config.config import Config, load_config
 from pipeline.config.methods import DEFAULT, TUNED
 from pipeline.config.source import Source, spelled
@@ -565,6 +565,7 @@ def before_the_first_job():
     """On a cluster, end here where jobs could never start, rather than wait for them."""
     require_writable_outputs(workflow.dag.needrun_jobs())
     try:
+        refuse_unknown_rules(workflow)
         watch_cluster(workflow, CFG.cluster.check)
     except InputError as error:
         raise WorkflowError(str(error)) from None

@@ -24,8 +24,14 @@ def main(*, needs: Sequence[dict[str, Any]]) -> None:
     Raises
     ------
     InputError
-        If there is no SLURM that answers, or if jobs could never start.
+        If no job goes to a cluster, there is no SLURM that answers, or jobs could never start.
     """
+    if not needs:
+        raise InputError(
+            "no job of this run goes to a cluster",
+            where="--profile",
+            remedy="snakemake --profile slurm check_cluster",
+        )
     answer = ask(SINFO)
     if not answer:
         raise InputError(

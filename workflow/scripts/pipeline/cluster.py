@@ -6,6 +6,7 @@ jobs need is therefore compared with ``sinfo`` before the first of them is submi
 account, is seen in ``squeue`` while they wait (:class:`WaitingJobs`).
 """
 
+import difflib
 import logging
 import os
 import re
@@ -14,6 +15,8 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lcd_core.errors import InputError
@@ -70,6 +73,8 @@ class Need:
         Processors on its node.
     gres
         Generic resources as SLURM writes them, such as ``gpu:a100:1``; empty for none.
+    described_by
+        The line of the profile that describes its partition; empty where no profile says it.
     """
 
     rule: str
@@ -78,11 +83,12 @@ class Need:
     memory: int | None = None
     processors: int = 1
     gres: str = ""
+    described_by: str = ""
 
     @property
     def kind(self) -> str:
         """The line at the top of the profile by which the job is described."""
-        return "gpu" if self.gres else "cpu"
+        return self.described_by or ("gpu" if self.gres else "cpu")
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def need_of(rule: str, threads: int, resources: Mapping[str, Any]) -> Need:
         _number(resources.get("mem_mb")),
         max(threads, _number(resources.get("cpus_per_task")) or 1),
         gres,
+        str(resources.get("described_by") or ""),
     )
 
 
@@ -315,6 +322,41 @@ def refuse_what_cannot_start(jobs: Iterable[Any]) -> None:
         raise InputError("\n\n".join(["jobs can never start on this cluster", *map(str, errors)]))
 
 
+# --- what the profile names -----------------------------------------------------------------------
+
+RULE = re.compile(r"^ *rule (\w+):", re.M)
+
+
+def rules_of_any_configuration(workflow: Any) -> set[str]:
+    """Names of the rules there are, and of those that only other configurations define."""
+    texts = (Path(str(path)).read_text(encoding="utf-8") for path in workflow.included)
+    named = {name for text in texts for name in RULE.findall(text)}
+    return named | {rule.name for rule in workflow.rules}
+
+
+def refuse_unknown_rules(workflow: Any) -> None:
+    """Compare the rules to which a profile gives resources with those that there are.
+
+    Raises
+    ------
+    InputError
+        If Snakemake would pass over some, whose rules then have what is given to all others.
+    """
+    settings, known = workflow.resource_settings, rules_of_any_configuration(workflow)
+    named = dict.fromkeys([*settings.overwrite_resources, *settings.overwrite_threads])
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        close = (difflib.get_close_matches(name, known, n=1, cutoff=0.7) for name in unknown)
+        likely = [name for names in close for name in names]
+        hint = f"did you mean {', '.join(likely)}? " if likely else ""
+        raise InputError(
+            "resources are given to rules that this workflow does not have",
+            where=f"{PROFILE}, rules (or set-resources, set-threads)",
+            found=unknown,
+            remedy=f"{hint}snakemake --list-rules lists the rules",
+        )
+
+
 # --- what waits in vain ---------------------------------------------------------------------------
 
 SQUEUE = ("squeue", "--me", "--noheader", "--states=PENDING", "--format=%i|%r|%P|%b|%Z|%k")
@@ -329,10 +371,17 @@ class WaitingJobs:
         Working directory of the run, by which its jobs are known.
     warn
         Gets each message, once.
+    kinds
+        Rule -> line at the top of the profile that describes its jobs.
     """
 
-    def __init__(self, folder: str, warn: Callable[[str], object]) -> None:
-        self._folder, self._warn = os.path.realpath(folder), warn
+    def __init__(
+        self,
+        folder: str,
+        warn: Callable[[str], object],
+        kinds: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._folder, self._warn, self._kinds = os.path.realpath(folder), warn, kinds
         self._told: set[tuple[str, str]] = set()
 
     def look(self, answer: str) -> None:
@@ -352,7 +401,7 @@ class WaitingJobs:
             if (rule, reason) in self._told:
                 continue
             self._told.add((rule, reason))
-            kind = "gpu" if "gpu" in gres else "cpu"
+            kind = self._kinds.get(rule) or ("gpu" if "gpu" in gres else "cpu")
             self._warn(
                 f"Job {job} ({rule}) waits in partition {partition} and cannot start: {reason}\n"
                 f"  remedy: {remedy.format(kind=kind, job=job)} ({PROFILE}); then stop this run "
@@ -378,5 +427,7 @@ def watch_cluster(workflow: Any, check: bool) -> None:
     plugin = workflow.executor_plugin
     if not check or plugin is None or plugin.name != "slurm":
         return
-    refuse_what_cannot_start(workflow.dag.needrun_jobs())
-    WaitingJobs(os.getcwd(), logging.getLogger("snakemake").warning).watch()
+    jobs = list(workflow.dag.needrun_jobs())
+    refuse_what_cannot_start(jobs)
+    kinds = {need.rule: need.kind for need in needs_of(jobs)}
+    WaitingJobs(os.getcwd(), logging.getLogger("snakemake").warning, kinds).watch()
