@@ -16,6 +16,7 @@ from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.config.config import Config
 from pipeline.config.layers import laid_over, nested
+from pipeline.config.messages import readable
 from pipeline.config.methods import (
     DEFAULT,
     TUNED,
@@ -129,10 +130,64 @@ class Plan:
 
     def grid(self, method: Method) -> list[dict[str, Any]]:
         """Points of a method's grid."""
-        if method.settings is None or method.name not in self.config.tuning.methods:
+        grid = self._given_grids.get(method.name, method.grid)
+        if method.settings is None or method.name not in self.config.tuning.methods or not grid:
             return []
-        grid = getattr(self.config.methods, method.name).grid
-        return grid_points(method.grid if grid is None else grid)
+        return grid_points(grid)
+
+    @cached_property
+    def _given_grids(self) -> dict[str, dict[str, list[Any]]]:
+        """Grids of the configuration, checked: those of methods that are not tuned as well."""
+        found = {}
+        for method in self.methods.values():
+            if method.settings is None:
+                continue
+            grid = getattr(self.config.methods, method.name).grid
+            if grid is not None:
+                self._check_grid(method, grid)
+                found[method.name] = grid
+        return found
+
+    def _check_grid(self, method: Method, grid: dict[str, list[Any]]) -> None:
+        """Raise InputError where a grid has no points, one twice, or one that is refused."""
+        place = f"methods.{method.name}.grid"
+        empty = [f"{key}: []" for key, values in grid.items() if not values]
+        if empty or not grid:
+            raise InputError(
+                "there are no values to try",
+                where=self._where(place),
+                found=empty or "an empty grid",
+                remedy=f"give {place}, e.g. {{key: [value, value]}}, or leave it out",
+            )
+        within = [
+            f"{inner} lies within {outer}"
+            for outer in grid
+            for inner in grid
+            if inner.startswith(f"{outer}.")
+        ]
+        if within:
+            raise InputError(
+                "of two keys of a grid one would overwrite the other",
+                where=self._where(place),
+                found=within,
+                remedy="name a section, or keys of it",
+            )
+        given = given_settings(getattr(self.config.methods, method.name))
+        points = grid_points(grid)
+        settings: list[dict[str, Any]] = []
+        for point in points:
+            changes: dict[str, Any] = {}
+            for key, value in point.items():
+                changes = laid_over(changes, nested(key, value))
+            own = validated(method, given, changes, place, self.source)
+            if own in settings:
+                raise InputError(
+                    "points of a grid have the same settings, and would be fitted twice",
+                    where=self._where(place),
+                    found=f"{readable(points[settings.index(own)])}, {readable(point)}",
+                    remedy="name each value once",
+                )
+            settings.append(own)
 
     def grid_fits(self, method: str) -> list[Fit]:
         """The fits among which tuning chooses."""
