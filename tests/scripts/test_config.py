@@ -528,6 +528,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "{}",
         "did you mean salt?",
     ),
+    "a method in capitals": (
+        {"methods": {"CPA": {"run": True}}},
+        "methods.CPA",
+        "{'run': True}",
+        "did you mean cpa?",
+    ),
     "a prediction without a name": (
         {"methods": {"a/b": {"predictions": "x.h5ad"}}},
         "methods.a/b",
@@ -621,6 +627,36 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "methods.lcd.grid.prior.stpes",
         "1",
         "did you mean prior.steps?",
+    ),
+    "a grid over an unknown key of a method that is not tuned": (
+        lcd(grid={"drift.hiden": [5]}),
+        "methods.lcd.grid.drift.hiden",
+        "5",
+        "did you mean drift.hidden?",
+    ),
+    "a grid without keys": (
+        lcd(grid={}),
+        "methods.lcd.grid",
+        "an empty grid",
+        "{key: [value, value]}",
+    ),
+    "a grid without values": (
+        lcd(grid={"drift.hidden": [5], "prior.steps": []}),
+        "methods.lcd.grid",
+        "prior.steps: []",
+        "{key: [value, value]}",
+    ),
+    "a grid with the same point twice": (
+        lcd(grid={"drift.hidden": [10, 20, "10"]}),
+        "methods.lcd.grid",
+        "{'drift.hidden': 10}, {'drift.hidden': '10'}",
+        "each value once",
+    ),
+    "a grid over a section and a key of it": (
+        lcd(grid={"drift": [{"hidden": 3}], "drift.hidden": [5]}),
+        "methods.lcd.grid",
+        "drift.hidden lies within drift",
+        "a section, or keys of it",
     ),
     "more links than genes": (
         {"linear_systems": {"genes": [300, 10]}},

@@ -91,7 +91,9 @@ def test_files_of_combinations(tmp_path, text):
         ("A\n", ["line 1", "one target alone"]),
         ("A+control\n", ["the control is no target"]),
         ("A++B\n", ["has no name"]),
-        ("", ["no combination"]),
+        ("", ["no combination", "an empty file"]),
+        ("perturbation\n", ["no combination", "a header alone"]),
+        (" perturbation \nA+B\n", ["columns ' perturbation '"]),
         ("pair\tnote\nA+B\tx\n", ["perturbation", "columns pair, note"]),
     ],
 )
@@ -105,11 +107,14 @@ def test_files_that_hold_something_else(tmp_path, text, words):
 
 def test_a_signature(tmp_path):
     path = tmp_path / "wanted.tsv"
-    path.write_text("gene\tchange\tp\nX\t1.5\t0\nY\t-2\t0\n")
+    path.write_text("gene\tchange\tp\nX \t1.5\t0\n Y\t-2\t0\n")
     assert read_signature(path).to_dict() == {"X": 1.5, "Y": -2.0}
     for text, word in (
         ("gene\tchange\nX\tup\n", "line 2: up"),
+        ("gene\tchange\nX\t1e308\n", "line 2: 1e308"),
         ("gene\tchange\nX\t1\nX\t2\n", "named twice"),
+        ("gene\tchange\nX\t1\nX \t2\n", "named twice"),
+        ("gene\tchange\nX\t1\n \t2\n\t3\n", r"(?s)no name.*line 3, line 4"),
         ("gene\tchange\nX\t0\n", "no change is wanted"),
         ("gene\tlog\nX\t0\n", "columns gene and change"),
     ):
@@ -128,6 +133,15 @@ def test_a_signature(tmp_path):
         ({"targets": ["A", "B"], "up_to": 3}, ["predictions.up_to"]),
         ({"wanted_signature": "x.tsv", "wanted_condition": "A"}, ["wanted_condition"]),
         ({"states": 3}, ["predictions.states"]),
+        ({"up_to": 3}, ["up_to without targets", "name predictions.targets"]),
+        ({"up_to": 3, "combinations": ["A+B"]}, ["up_to without targets"]),
+        ({"file": ""}, ["predictions.file", "the text is empty"]),
+        ({"wanted_signature": ""}, ["predictions.wanted_signature", "the text is empty"]),
+        ({"wanted_condition": ""}, ["predictions.wanted_condition", "the text is empty"]),
+        (
+            {"variant": "wide.seed2"},
+            ["predictions.variant", "not one of its seeds", "alone, wide;"],
+        ),
     ],
 )
 def test_mistakes_in_the_configuration(values, words):

@@ -293,6 +293,31 @@ def test_a_signature_of_other_genes(panel, tmp_path):
     assert "3 genes, 1 of them modelled" in str(error.value)
 
 
+@pytest.mark.parametrize(("others", "warned"), [(5, True), (3, False)])
+def test_a_signature_of_which_little_is_modelled(panel, tmp_path, caplog, others, warned):
+    lines = ["gene\tchange", "G1 \t1", "G2\t1", "G3\t2", *(f"X{i}\t1" for i in range(others))]
+    (tmp_path / "wanted.tsv").write_text("\n".join([*lines, ""]))
+    made = {"combinations": f"{tmp_path}/c.tsv", "genes": f"{tmp_path}/genes.tsv"}
+    list_panel(panel, signature=f"{tmp_path}/wanted.tsv", **made)
+    warnings = [own.getMessage() for own in caplog.records if own.levelname == "WARNING"]
+    words = f"3 of {3 + others} genes are modelled"
+    assert [words in own and "X0, X1" in own for own in warnings] == [True] * warned
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e308, 1e100, 1, 1e-200, 5e-324])
+def test_the_angle_to_a_wanted_change_has_no_unit(unit):
+    wanted = np.array([1.0, -1.0, np.nan]) * unit
+    changes = np.array([[2.0, -2.0, 5.0], [1.0, 0.0, 5.0], [0.0, 0.0, 1.0]])
+    found = summarise_predictions.cosine(changes, wanted)
+    assert found == pytest.approx([1, np.sqrt(0.5), np.nan], nan_ok=True)
+
+
+def test_no_angle_to_no_change():
+    for wanted in ([np.nan, np.nan], [0.0, 0.0]):
+        assert np.isnan(summarise_predictions.cosine(np.ones((2, 2)), np.array(wanted))).all()
+
+
 def test_a_condition_of_the_screen_as_what_is_wanted(panel, tmp_path):
     list_panel(
         panel, signature=None, wanted_condition="C+B", genes=f"{tmp_path}/genes.tsv",

@@ -25,6 +25,9 @@ FILE_REMEDY = (
 
 Targets = tuple[str, ...]
 
+LARGEST = 1e100
+"""Largest wanted change: squares of far larger ones, and so distances, are infinite."""
+
 REPEATED = 3
 """Ways to name a combination: so many times the most combinations are made to be counted."""
 
@@ -57,27 +60,40 @@ def read_combinations(path: str | Path) -> list[Targets]:
         )
     if not found:
         raise InputError(
-            "no combination is named", where=where, found="an empty file", remedy=FILE_REMEDY
+            "no combination is named",
+            where=where,
+            found="a header alone" if header else "an empty file",
+            remedy=FILE_REMEDY,
         )
     return list(found)
 
 
 def read_signature(path: str | Path) -> pd.Series:
-    """Read a wanted change: gene -> change.
+    """Read a wanted change: gene, without blanks around it -> change.
 
     Raises
     ------
     InputError
-        If it is no TSV of genes and finite numbers, names a gene twice, or wants no change.
+        If it is no TSV of genes and finite numbers, a gene has no name or is named twice, or no
+        change is wanted.
     """
     what, where = "the wanted signature", str(path)
     remedy = "write a TSV with the columns gene and change, such as log fold changes"
     table = read_user_table(path, SIGNATURE_COLUMNS, what, where, remedy)
     change = pd.to_numeric(table["change"], errors="coerce").to_numpy(dtype=np.float64)
-    wrong = [f"line {i}: {v}" for i, v in table["change"][~np.isfinite(change)].items()]
+    wrong = [f"line {i}: {v}" for i, v in table["change"][~(np.abs(change) <= LARGEST)].items()]
     if wrong:
-        raise InputError("changes must be finite numbers", where=where, found=wrong, remedy=remedy)
-    repeated = table["gene"][table["gene"].duplicated()].unique()
+        raise InputError(
+            f"changes must be finite numbers, of a size of at most {LARGEST:g}",
+            where=where,
+            found=wrong,
+            remedy=remedy,
+        )
+    genes = table["gene"].astype(str).str.strip()
+    nameless = [f"line {i}" for i in table.index[genes == ""]]
+    if nameless:
+        raise InputError("genes have no name", where=where, found=nameless, remedy=remedy)
+    repeated = genes[genes.duplicated()].unique()
     if len(repeated):
         raise InputError(
             "genes are named twice", where=where, found=repeated, remedy="name each gene once"
@@ -89,7 +105,7 @@ def read_signature(path: str | Path) -> pd.Series:
             found=f"{len(change)} genes",
             remedy=remedy,
         )
-    return pd.Series(change, index=table["gene"].astype(str).to_numpy())
+    return pd.Series(change, index=genes.to_numpy())
 
 
 def panel_of(

@@ -78,6 +78,11 @@ def read_text(path: str | Path, what: str, where: str, remedy: str) -> str:
     raise InputError(told, where=where, found=found, remedy=remedy)
 
 
+def visible(text: str) -> str:
+    """Text as it is, or quoted where blanks or invisible characters would not be seen."""
+    return text if text.isprintable() and text == text.strip() else repr(text)
+
+
 def read_user_table(
     path: str | Path, columns: Sequence[str], what: str, where: str, remedy: str
 ) -> pd.DataFrame:
@@ -119,7 +124,7 @@ def read_user_table(
         raise InputError(
             f"{what} needs the columns {' and '.join(columns)}, once each",
             where=where,
-            found=f"columns {shown(own[:40] for own in header) or 'none'}",
+            found=f"columns {shown(visible(own[:40]) for own in header) or 'none'}",
             remedy=remedy,
         )
     uneven = [

@@ -19,6 +19,9 @@ from pipeline.tables import write_tsv
 FEWEST_GENES = 3
 """Genes by which a type of interaction can be measured, and a change compared."""
 
+FEW_MODELLED = 0.5
+"""Share of a wanted signature below which what is compared may not be what was meant."""
+
 LARGE_PART = 1000
 """Combinations of a part above which an interruption costs much."""
 
@@ -196,6 +199,16 @@ def wanted_change(
                 remedy="name genes as the screen does",
             )
         logging.info("wanted: %d of %d genes are modelled", common.notna().sum(), len(wanted))
+        if common.notna().sum() < FEW_MODELLED * len(wanted):
+            logging.warning(
+                "%s: %d of %d genes are modelled, by which alone combinations are compared; not "
+                "modelled are %s. Raise genes.count if they are genes of the screen, or name them "
+                "as it does",
+                signature,
+                common.notna().sum(),
+                len(wanted),
+                shown(wanted.index.difference(genes, sort=False), 5),
+            )
         return common.to_numpy(dtype=np.float64)
     if condition is None:
         return np.full(len(genes), np.nan)

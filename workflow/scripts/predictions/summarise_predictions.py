@@ -160,6 +160,9 @@ def cosine(changes: Matrix, wanted: Matrix) -> Matrix:
     """Cosine of the angle to a wanted change, over the genes of which one is wanted; or NaN."""
     said = np.isfinite(wanted)
     own, goal = changes[:, said], wanted[said]
+    # of any unit: squares of very large or small changes are no numbers, or 0
+    largest = np.abs(goal).max(initial=0)
+    goal = goal / largest if largest > 0 else goal
     size = np.linalg.norm(own, axis=1) * np.linalg.norm(goal)
     return np.divide(own @ goal, size, out=np.full(len(own), np.nan), where=size > 0)
 

@@ -142,12 +142,13 @@ class MethodsBase(BaseModel):
                 )
             if isinstance(value, dict) and value.get("predictions"):
                 continue
-            close = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.6)
+            known = {own.casefold(): own for own in cls.model_fields}
+            close = difflib.get_close_matches(str(name).casefold(), known, n=1, cutoff=0.6)
             raise contradiction(
                 f".{name}",
                 "there is no such method, and a prediction of one's own needs its file",
                 repr(value),
-                (f"did you mean {close[0]}? " if close else "")
+                (f"did you mean {known[close[0]]}? " if close else "")
                 + f"the methods are {', '.join(cls.model_fields)}; or give `predictions`, the path "
                 "of an h5ad file with {fold} in it",
             )

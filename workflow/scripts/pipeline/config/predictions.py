@@ -24,6 +24,7 @@ class Predictions(Section):
         None,
         "File of combinations to predict: one a line, or a TSV with the column `perturbation`.",
         source=PIPELINE,
+        min_length=1,
     )
     all_pairs: bool = key(
         False,
@@ -97,11 +98,13 @@ class Predictions(Section):
         "Change that is wanted, as a TSV with the columns `gene` and `change`, such as log fold "
         "changes: combinations are ranked by how near they come to it.",
         source=PIPELINE,
+        min_length=1,
     )
     wanted_condition: str | None = key(
         None,
         "Perturbation of the screen whose change is wanted, instead of a signature.",
         source=PIPELINE,
+        min_length=1,
     )
     nearest_by: Literal["cosine", "distance"] = key(
         "cosine",
@@ -163,12 +166,28 @@ class Predictions(Section):
                 self.targets[0],
                 "name more targets",
             )
+        if not self.targets and self.up_to > 2:
+            raise contradiction(
+                "predictions.up_to",
+                "up_to without targets, whose sets it would be",
+                f"up_to {self.up_to}, no targets",
+                "name predictions.targets, or leave predictions.up_to out",
+            )
         if self.targets and self.up_to > len(self.targets):
             raise contradiction(
                 "predictions.up_to",
                 "sets larger than the list of targets",
                 f"up_to {self.up_to}, {len(self.targets)} targets",
                 "lower predictions.up_to or name more targets",
+            )
+        variant, seed, _ = self.variant.partition(".seed")
+        if seed:
+            raise contradiction(
+                "predictions.variant",
+                "a variant is wanted here, not one of its seeds",
+                self.variant,
+                f"name the variant alone, {variant or 'default'}; predictions.seeds is the number "
+                "of fits with seeds of their own",
             )
         if self.wanted_signature is not None and self.wanted_condition is not None:
             raise contradiction(
