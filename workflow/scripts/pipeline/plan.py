@@ -67,6 +67,14 @@ class Fit(NamedTuple):
         return self.method if default else f"{self.method}/{self.variant}"
 
 
+def _changes_of(point: Mapping[str, Any]) -> dict[str, Any]:
+    """A point of a grid, by dotted keys, as nested settings."""
+    changes: dict[str, Any] = {}
+    for key, value in point.items():
+        changes = laid_over(changes, nested(key, value))
+    return changes
+
+
 class Plan:
     """The fits of a configuration.
 
@@ -108,9 +116,7 @@ class Plan:
             self._check_files(method, changes, where)
             found[method.name, name] = validated(method, given, changes, where, self.source)
         for number, point in enumerate(self.grid(method), start=1):
-            changes = {}
-            for key, value in point.items():
-                changes = laid_over(changes, nested(key, value))
+            changes = _changes_of(point)
             self._check_files(method, changes, f"{place}.grid")
             found[method.name, f"grid{number:03d}"] = validated(
                 method, given, changes, f"{place}.grid", self.source
@@ -176,10 +182,7 @@ class Plan:
         points = grid_points(grid)
         settings: list[dict[str, Any]] = []
         for point in points:
-            changes: dict[str, Any] = {}
-            for key, value in point.items():
-                changes = laid_over(changes, nested(key, value))
-            own = validated(method, given, changes, place, self.source)
+            own = validated(method, given, _changes_of(point), place, self.source)
             if own in settings:
                 raise InputError(
                     "points of a grid have the same settings, and would be fitted twice",
@@ -269,8 +272,9 @@ class Plan:
         method, _, variant = name.partition("/")
         if method not in self.methods and method not in self.config.methods.own:
             known = [*self.methods, *self.config.methods.own]
-            close = difflib.get_close_matches(method, known, n=1, cutoff=0.6)
-            hint = f"did you mean {close[0]}? " if close else ""
+            by_case = {own.casefold(): own for own in known}
+            close = difflib.get_close_matches(method.casefold(), by_case, n=1, cutoff=0.6)
+            hint = f"did you mean {by_case[close[0]]}? " if close else ""
             raise InputError(
                 "there is no such method",
                 where=self._where(place),
@@ -302,9 +306,12 @@ class Plan:
         """Raise InputError where a method has no such variant."""
         if fit.variant.settings in self.variants(fit.method):
             return
+        plain, seed, _ = fit.variant.settings.partition(".seed")
         if self.methods[fit.method].settings is None:
             remedy = f"{fit.method} has no settings; name it alone, or another seed as "
             remedy += f"{fit.method}/{DEFAULT}.seed2"
+        elif seed:
+            remedy = f"name the variant alone, {plain or DEFAULT}, and not one of its seeds"
         else:
             remedy = f"define it as methods.{fit.method}.variants.{fit.variant.settings}, or name "
             remedy += f"one of {', '.join(self.variants(fit.method))}"
