@@ -1,4 +1,5 @@
-# make first  set up the environment; the default run as far as its benchmark, with a report
+# make first  set up the environment; the default run as far as its benchmark, with a report (of any
+#             CONFIG with a screen: the benchmark takes the place of its analyses)
 # make run    the whole default configuration; what make first has done is not done again
 # make test   all tests            make lint    formatters, linters, types
 # make env    only the environment make report  HTML report of a finished run

@@ -256,8 +256,7 @@ MISTAKES = [
     ({"gpu": {"partition": ["a", "b"]}}, "gpu.partition", '["a", "b"]', "commas between"),
     ({"cpu": {"account": 12}}, "cpu.account", "12", 'write account: "..."'),
     ({"cpu": {"constraint": "a"}}, "cpu: there is no key constraint", '"a"', "the keys are part"),
-    ({"cpu": {"gres": "gpu:1"}}, "cpu: there is no key gres", "gpu:1", "the keys are partition"),
-    ({"gpu": {}}, "gpu: missing: partition, account, qos, minutes, memory, gres", "{}", "all of"),
+    ({"gpu": {}}, "gpu: missing: minutes, memory", "{}", "the keys are partition"),
     ({"gpu": None}, "gpu: this has no keys", "null", "give it the keys partition"),
     ({"default": 4000}, "default", "4000", "write [MB, minutes]"),
     ({"default": [4000, 60, 1]}, "default", "[4000, 60, 1]", "write [MB, minutes]"),
@@ -285,6 +284,11 @@ def test_mistakes_in_the_profile_name_their_key(
 def test_a_profile_as_users_write_it_is_read() -> None:
     limits = {"partition": "a,b", "account": "us", "qos": "high", "minutes": 240, "memory": 64000}
     process_profile({"cpu": limits, "gpu": limits | {"gres": None}, "default": [1, 1]})
+    process_profile({"cpu": limits | {"gres": "tmp:1"}})
+    given = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    given["__variables__"]["cpu"] = {"minutes": None, "memory": 8000}
+    profile = yte.process_yaml(yaml.safe_dump(given, sort_keys=False))
+    assert profile["default-resources"]["mem_mb"] == "min(4000 * attempt, 8000)"
 
 
 def workflow(tmp_path: Path, **settings: object) -> SimpleNamespace:
@@ -293,7 +297,12 @@ def workflow(tmp_path: Path, **settings: object) -> SimpleNamespace:
     path.write_text("rule here:\n    output: 'a'\nif HAS_TERMS:\n\n    rule elsewhere:\n")
     given = {"overwrite_resources": {}, "overwrite_threads": {}} | settings
     rules = [SimpleNamespace(name="here"), SimpleNamespace(name="lcd_fit_prior")]
-    return SimpleNamespace(included=[path], rules=rules, resource_settings=SimpleNamespace(**given))
+    return SimpleNamespace(
+        included=[path],
+        rules=rules,
+        resource_settings=SimpleNamespace(**given),
+        executor_plugin=SimpleNamespace(name="slurm"),
+    )
 
 
 def test_names_that_are_no_rules_are_refused(tmp_path: Path) -> None:
@@ -308,6 +317,12 @@ def test_names_that_are_no_rules_are_refused(tmp_path: Path) -> None:
             )
         assert raised.value.found == "lcd_fit_priors"
         assert str(raised.value.where).startswith("slurm/config.yaml, rules")
+
+
+def test_profiles_for_all_workflows_of_a_user_are_not_looked_at(tmp_path: Path) -> None:
+    own = workflow(tmp_path, overwrite_resources={"bwa_mem": {}})
+    own.executor_plugin = None
+    cluster.refuse_unknown_rules(own)
 
 
 def test_a_run_without_jobs_on_a_cluster_is_no_approval() -> None:

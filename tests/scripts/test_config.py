@@ -656,7 +656,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         lcd(grid={"drift": [{"hidden": 3}], "drift.hidden": [5]}),
         "methods.lcd.grid",
         "drift.hidden lies within drift",
-        "a section, or keys of it",
+        "in one of them alone",
     ),
     "more links than genes": (
         {"linear_systems": {"genes": [300, 10]}},
@@ -743,6 +743,14 @@ class TestPlan:
             self.plan(methods=mine, prediction={"methods": ["lcd", "mine", name]})
         assert name in str(caught.value)
         assert self.plan(methods=mine, prediction={"methods": ["lcd", "mine/default"]})
+
+    def test_a_grid_over_a_section_and_over_another_key_of_it(self) -> None:
+        grid = {"drift": [{"hidden": 128}, {"hidden": 256}], "drift.steps": [100, 200]}
+        plan = self.plan(
+            methods={"lcd": {"grid": grid}}, tuning={"methods": ["lcd"]},
+            folds={"tuning_doubles": 2},
+        )  # fmt: skip
+        assert len(plan.grid_fits("lcd")) == 4
 
     def test_a_method_without_settings_has_seeds_alone(self) -> None:
         with pytest.raises(InputError, match=r"salt has no settings; .* salt/default\.seed2"):

@@ -135,6 +135,19 @@ def test_null_is_nothing_at_every_depth(null: str) -> None:
     assert (config.methods.salt.run, config.interactions.annotations) == (None, None)
 
 
+def test_the_last_of_two_arguments_counts() -> None:
+    arguments = ["prediction={methods: null}", "prediction={methods: [salt, lcd]}"]
+    mapping, _ = spelled(parse_config(arguments), arguments, Config)
+    assert mapping["prediction"]["methods"] == ["salt", "lcd"]
+
+
+def test_only_null_is_read_among_texts() -> None:
+    arguments = ["methods={no: {predictions: a.h5ad, label: null}, lcd: {drift: {steps: 10}}}"]
+    mapping, _ = spelled(parse_config(arguments), arguments, Config)
+    assert mapping["methods"]["no"] == {"predictions": "a.h5ad", "label": None}
+    assert mapping["methods"]["lcd"] == {"drift": {"steps": "10"}}
+
+
 FILE: dict[str, Any] = {"run": "mine", "screen": {"kind": "file", "path": "a.h5ad"}}
 
 

@@ -218,11 +218,9 @@ def test_the_top_of_the_slurm_profile_reaches_every_rule() -> None:
     rules = profile["set-resources"]
     own = {"slurm_partition": "short", "slurm_account": "us"}
     assert profile["default-resources"] == own | {
-        "described_by": "cpu",
         "mem_mb": "4000 * attempt", "runtime": "min(60 * attempt, 90)",
     }  # fmt: skip
     assert rules["select_genes"] == own | {
-        "described_by": "cpu",
         "mem_mb": "16000 * attempt", "runtime": "min(120 * attempt, 90)",
     }  # fmt: skip
     assert rules["lcd_fit_prior"] == {

@@ -48,12 +48,17 @@ INPUTS = Inputs(
     SOURCE,
     made=[
         r"downloads/msigdb/[^/]+/[^/]+\.gmt",
-        rf"{re.escape(RESULTS)}/simulation/(modules|pathways)\.gmt",
+        rf"{re.escape(RESULTS)}/folds/[^/]+/data/test_perturbations\.txt",
+        *(
+            [rf"{re.escape(RESULTS)}/simulation/(modules|pathways)\.gmt"]
+            if CFG.screen.kind == "simulated"
+            else []
+        ),
     ],
     contents=workflow.is_main_process,
 )
 INTERPRETER = CFG.environments.python or OWN_INTERPRETER
-MAKES_ENVIRONMENTS = DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method
+USES_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 # Names of folds. A fold says what is trained on and held out; nothing reads its name.
 FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
@@ -275,11 +280,23 @@ def python_of(environment):
 
 def environment_of(environment):
     """What says that a tool's environment is made; nothing where Snakemake makes it for the job."""
-    if not MAKES_ENVIRONMENTS:
+    if USES_CONDA:
         return []
     content = requirements_of(environment).read_bytes() + INTERPRETER.encode()
     digest = blake2b(content, digest_size=4).hexdigest()
     return f"environments/{environment}-{digest}/ready.json"
+
+
+def makes_environments():
+    """Whether this process may have to make one, for a method or an evaluator of the benchmark."""
+    scripts = [
+        script_of(PLAN.methods[fit.method], program)
+        for fit in PLAN.benchmark
+        if fit.method in PLAN.methods
+        for program in PLAN.methods[fit.method].programs
+    ]
+    wanted = any("environment" in arguments_of(path) for path in scripts) or bool(EXTERNAL)
+    return wanted and workflow.is_main_process and not USES_CONDA
 
 
 def gene_sets_of(method, argument):
@@ -334,7 +351,7 @@ def check_inputs():
     if IN_BENCHMARK:
         for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
             check_gene_sets(PLAN.methods[name])
-        if CFG.environments.python is not None and MAKES_ENVIRONMENTS:
+        if CFG.environments.python is not None and makes_environments():
             INPUTS.interpreter("environments.python", CFG.environments.python)
 
 

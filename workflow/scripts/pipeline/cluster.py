@@ -335,13 +335,16 @@ def rules_of_any_configuration(workflow: Any) -> set[str]:
 
 
 def refuse_unknown_rules(workflow: Any) -> None:
-    """Compare the rules to which a profile gives resources with those that there are.
+    """Compare the rules to which the profile for SLURM gives resources with those that there are.
 
     Raises
     ------
     InputError
         If Snakemake would pass over some, whose rules then have what is given to all others.
     """
+    plugin = workflow.executor_plugin
+    if plugin is None or plugin.name != "slurm":
+        return  # a profile of the user, for all their workflows
     settings, known = workflow.resource_settings, rules_of_any_configuration(workflow)
     named = dict.fromkeys([*settings.overwrite_resources, *settings.overwrite_threads])
     unknown = [name for name in named if name not in known]

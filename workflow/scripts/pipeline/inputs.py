@@ -24,7 +24,7 @@ class Inputs:
     source
         Where the configuration comes from, for messages.
     made
-        Patterns of the files that the run makes itself.
+        Patterns of the files that the run makes itself, of those that a key may name.
     contents
         Whether files are read, too; jobs on a cluster do not repeat that.
     """
@@ -134,9 +134,12 @@ class Inputs:
         """
         file = Path(path)
         if file.is_file():
-            with file.open("rb") as content:
-                if content.read(len(HDF5)) == HDF5:
-                    return
+            try:
+                with file.open("rb") as content:
+                    if content.read(len(HDF5)) == HDF5:
+                        return
+            except OSError as error:
+                raise self._unreadable(key, path, error) from None
         raise InputError(
             "this prediction is no h5ad file" if file.exists() else "there is no such prediction",
             where=self.where(key),
@@ -167,9 +170,11 @@ class Inputs:
                 remedy=error.remedy,
             ) from None
         except OSError as error:
-            raise InputError(
-                "the file cannot be read", where=self.where(key), found=f"{path}: {error.strerror}"
-            ) from None
+            raise self._unreadable(key, path, error) from None
+
+    def _unreadable(self, key: str, path: str, error: OSError) -> InputError:
+        found = f"{path}: {error.strerror}"
+        return InputError("the file cannot be read", where=self.where(key), found=found)
 
     def table_of_targets(self, key: str, path: str) -> None:
         """Check the user's table of targets and genes; raises InputError."""

@@ -75,6 +75,14 @@ def _changes_of(point: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
+def _gives(value: Any, key: str) -> bool:
+    """Whether a section's value in a grid says what a dotted key within the section is."""
+    first, _, rest = key.partition(".")
+    if not isinstance(value, Mapping):
+        return True
+    return first in value and (not rest or _gives(value[first], rest))
+
+
 class Plan:
     """The fits of a configuration.
 
@@ -170,13 +178,14 @@ class Plan:
             for outer in grid
             for inner in grid
             if inner.startswith(f"{outer}.")
+            and any(_gives(value, inner.removeprefix(f"{outer}.")) for value in grid[outer])
         ]
         if within:
             raise InputError(
                 "of two keys of a grid one would overwrite the other",
                 where=self._where(place),
                 found=within,
-                remedy="name a section, or keys of it",
+                remedy="name the key in one of them alone",
             )
         given = given_settings(getattr(self.config.methods, method.name))
         points = grid_points(grid)

@@ -1,7 +1,7 @@
 """Where the values of a configuration come from: its files, and the command line over them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from pydantic import BaseModel
 
@@ -67,8 +67,6 @@ def spelled(
     tuple of dict
         The configuration, and the part of it that the command line gives.
     """
-    import yaml
-
     config = dict(config)
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -77,7 +75,7 @@ def spelled(
         if set(kinds) <= {str, type(None)} and str in kinds and value.strip("'\""):
             config[name] = value.strip("'\"")
         elif name in config:
-            config[name] = _with_nulls(config[name], _read(value, yaml.SafeLoader))
+            config[name] = _with_nulls(config[name], _read(value, _nulls_alone()))
     return config, given_by(arguments, config)
 
 
@@ -104,9 +102,22 @@ def _read(value: str, loader: Any) -> Any:
         return value
 
 
+def _nulls_alone() -> Any:
+    """Loader that reads null as nothing and all else as text."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
+            first: [own for own in resolvers if own[0].endswith(":null")]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    return Loader
+
+
 def _with_nulls(value: Any, written: Any) -> Any:
     """A value with nothing in place of texts that were written as null."""
-    if written is None:
+    if written is None and isinstance(value, str):  # else a later argument gave the key again
         return None
     if isinstance(value, Mapping) and isinstance(written, Mapping):
         return {key: _with_nulls(own, written.get(key, own)) for key, own in value.items()}
