@@ -1,7 +1,7 @@
 """Where the values of a configuration come from: its files, and the command line over them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
@@ -75,7 +75,7 @@ def spelled(
         if set(kinds) <= {str, type(None)} and str in kinds and value.strip("'\""):
             config[name] = value.strip("'\"")
         elif name in config:
-            config[name] = _with_nulls(config[name], _read(value, _nulls_alone()))
+            config[name] = _with_nulls(config[name], _texts_and_nulls(value))
     return config, given_by(arguments, config)
 
 
@@ -86,33 +86,30 @@ def given_by(arguments: Sequence[str], config: Mapping[str, Any]) -> dict[str, A
     given: dict[str, Any] = {}
     for argument in arguments:
         name, _, value = argument.partition("=")
-        read = _read(value, yaml.BaseLoader)
+        try:
+            read = yaml.load(value.strip("'\""), Loader=yaml.BaseLoader)
+        except yaml.YAMLError:
+            read = None
         given[name] = read if isinstance(read, dict) else config.get(name)
     return given
 
 
-def _read(value: str, loader: Any) -> Any:
-    """A value of the command line as YAML; what is none, as it stands."""
+def _texts_and_nulls(value: str) -> Any:
+    """A value of the command line: null as nothing, all else as text, by key within sections."""
     import yaml
+
+    def read(node: yaml.Node | None) -> Any:
+        if node is None or node.tag.endswith(":null"):
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return {str(key.value): read(own) for key, own in node.value}
+        return node.value
 
     value = value.strip("'\"")
     try:
-        return yaml.load(value, Loader=loader)
-    except (yaml.YAMLError, ValueError):
+        return read(yaml.compose(value, Loader=yaml.SafeLoader))
+    except yaml.YAMLError:
         return value
-
-
-def _nulls_alone() -> Any:
-    """Loader that reads null as nothing and all else as text."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
-            first: [own for own in resolvers if own[0].endswith(":null")]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    return Loader
 
 
 def _with_nulls(value: Any, written: Any) -> Any:
