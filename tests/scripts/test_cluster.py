@@ -1,6 +1,7 @@
 """What a cluster offers, what jobs need, and what is said where the two do not meet."""
 
 import os
+import re
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,10 +120,18 @@ def test_what_can_never_start_names_its_key(need: Need, key: str, found: str, re
 
 def test_a_rule_is_described_where_the_profile_says() -> None:
     """Without GPUs, too, rules under `gpu` go to its partition."""
-    need = need_of("fit", 1, {"slurm_partition": "lnog", "described_by": "gpu"})
+    need = need_of("fit", 1, {"slurm_partition": "lnog", "described_by_gpu": 1})
     error = problem(need, NODES)
     assert error is not None
     assert error.where == "slurm/config.yaml, gpu.partition"
+    assert need_of("fit", 1, {"described_by_gpu": 0, "gres": "gpu:1"}).kind == "cpu"
+
+
+def test_what_is_no_gpu_is_not_described_by_its_line() -> None:
+    """Where no profile says it, in those of users."""
+    error = problem(need_of("r", 1, {"gres": "lustre:1", "slurm_partition": "lnog"}), NODES)
+    assert error is not None
+    assert error.where == "slurm/config.yaml, cpu.partition"
 
 
 def test_a_remedy_is_one() -> None:
@@ -256,7 +265,8 @@ MISTAKES = [
     ({"gpu": {"partition": ["a", "b"]}}, "gpu.partition", '["a", "b"]', "commas between"),
     ({"cpu": {"account": 12}}, "cpu.account", "12", 'write account: "..."'),
     ({"cpu": {"constraint": "a"}}, "cpu: there is no key constraint", '"a"', "the keys are part"),
-    ({"gpu": {}}, "gpu: missing: minutes, memory", "{}", "the keys are partition"),
+    ({"cpu": {"gres": "tmp:1"}}, "cpu: there is no key gres", "tmp:1", "the keys are partition"),
+    ({"gpu": {}}, "gpu: missing: minutes, memory, gres", "{}", "the keys are partition"),
     ({"gpu": None}, "gpu: this has no keys", "null", "give it the keys partition"),
     ({"default": 4000}, "default", "4000", "write [MB, minutes]"),
     ({"default": [4000, 60, 1]}, "default", "[4000, 60, 1]", "write [MB, minutes]"),
@@ -284,11 +294,18 @@ def test_mistakes_in_the_profile_name_their_key(
 def test_a_profile_as_users_write_it_is_read() -> None:
     limits = {"partition": "a,b", "account": "us", "qos": "high", "minutes": 240, "memory": 64000}
     process_profile({"cpu": limits, "gpu": limits | {"gres": None}, "default": [1, 1]})
-    process_profile({"cpu": limits | {"gres": "tmp:1"}})
     given = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
     given["__variables__"]["cpu"] = {"minutes": None, "memory": 8000}
     profile = yte.process_yaml(yaml.safe_dump(given, sort_keys=False))
     assert profile["default-resources"]["mem_mb"] == "min(4000 * attempt, 8000)"
+
+
+@pytest.mark.parametrize("key", ["minutes", "memory", "gres"])
+def test_a_forgotten_key_is_not_null(key: str) -> None:
+    given = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
+    del given["__variables__"]["gpu"][key]
+    with pytest.raises(SystemExit, match=f"gpu: missing: {key}\n"):
+        yte.process_yaml(yaml.safe_dump(given, sort_keys=False))
 
 
 def workflow(tmp_path: Path, **settings: object) -> SimpleNamespace:
@@ -305,23 +322,34 @@ def workflow(tmp_path: Path, **settings: object) -> SimpleNamespace:
     )
 
 
-def test_names_that_are_no_rules_are_refused(tmp_path: Path) -> None:
-    known: dict[str, object] = {"here": {}, "elsewhere": {}, "lcd_fit_prior": {}}
+@pytest.mark.parametrize(
+    ("profile", "mark"),
+    [("slurm", {"described_by_gpu": 0}), ("profiles/gpus", {"in_profiles_gpus": 1})],
+)
+def test_names_that_are_no_rules_are_refused(
+    tmp_path: Path, profile: str, mark: dict[str, int]
+) -> None:
+    known: dict[str, object] = {"here": mark, "elsewhere": mark, "lcd_fit_prior": mark}
     cluster.refuse_unknown_rules(
         workflow(tmp_path, overwrite_resources=known, overwrite_threads=known)
     )
     for setting in ("overwrite_resources", "overwrite_threads"):
+        given = {"overwrite_resources": known} | {setting: known | {"lcd_fit_priors": mark}}
         with pytest.raises(InputError, match="did you mean lcd_fit_prior") as raised:
-            cluster.refuse_unknown_rules(
-                workflow(tmp_path, **{setting: known | {"lcd_fit_priors": {}}})
-            )
+            cluster.refuse_unknown_rules(workflow(tmp_path, **given))
         assert raised.value.found == "lcd_fit_priors"
-        assert str(raised.value.where).startswith("slurm/config.yaml, rules")
+        assert str(raised.value.where).startswith(f"{profile}/config.yaml, rules")
 
 
-def test_profiles_for_all_workflows_of_a_user_are_not_looked_at(tmp_path: Path) -> None:
-    own = workflow(tmp_path, overwrite_resources={"bwa_mem": {}})
-    own.executor_plugin = None
+@pytest.mark.parametrize(
+    "plugin", [None, SimpleNamespace(name="local"), SimpleNamespace(name="slurm")], ids=str
+)
+def test_profiles_for_all_workflows_of_a_user_are_not_looked_at(
+    tmp_path: Path, plugin: SimpleNamespace | None
+) -> None:
+    given = {"bwa_mem": {"mem_mb": 8000, "gpu": 1}, "here": {"runtime": 60}}
+    own = workflow(tmp_path, overwrite_resources=given, overwrite_threads={"bwa_mem": 4})
+    own.executor_plugin = plugin
     cluster.refuse_unknown_rules(own)
 
 
@@ -332,12 +360,15 @@ def test_a_run_without_jobs_on_a_cluster_is_no_approval() -> None:
 
 
 @pytest.mark.workflow
-def test_a_misspelt_rule_ends_the_run_before_its_first_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["slurm", "profiles/gpus"])
+def test_a_misspelt_rule_ends_the_run_before_its_first_job(tmp_path: Path, profile: str) -> None:
     project = copy_project(tmp_path / "project")
-    path = project.folder / "slurm/config.yaml"
-    path.write_text(path.read_text().replace("lcd_fit_prior:", "lcd_fit_priors:"))
-    done = project.snakemake("--profile", "slurm", "check_cluster")
+    path = project.folder / profile / "config.yaml"
+    text = path.read_text()
+    path.write_text(re.sub(r"\blcd_fit_prior\b", "lcd_fit_priors", text))
+    done = project.snakemake("--profile", profile, "check_cluster")
     assert done.returncode != 0
     assert "did you mean lcd_fit_prior?" in done.stdout
+    assert f"{profile}/config.yaml, rules" in done.stdout
     assert "Traceback" not in done.stdout
     assert not (project.folder / "logs/default/check_cluster.log").exists()

@@ -216,7 +216,7 @@ def test_the_top_of_the_slurm_profile_reaches_every_rule() -> None:
         gpu={"partition": "fast", "qos": "high", "minutes": 600, "gres": "gpu:a100:1"},
     )
     rules = profile["set-resources"]
-    own = {"slurm_partition": "short", "slurm_account": "us"}
+    own = {"slurm_partition": "short", "slurm_account": "us", "described_by_gpu": 0}
     assert profile["default-resources"] == own | {
         "mem_mb": "4000 * attempt", "runtime": "min(60 * attempt, 90)",
     }  # fmt: skip
@@ -224,7 +224,7 @@ def test_the_top_of_the_slurm_profile_reaches_every_rule() -> None:
         "mem_mb": "16000 * attempt", "runtime": "min(120 * attempt, 90)",
     }  # fmt: skip
     assert rules["lcd_fit_prior"] == {
-        "slurm_partition": "fast", "qos": "high", "gres": "gpu:a100:1", "described_by": "gpu",
+        "slurm_partition": "fast", "qos": "high", "gres": "gpu:a100:1", "described_by_gpu": 1,
         "mem_mb": "16000 * attempt", "runtime": "min(1440 * attempt, 600)",
     }  # fmt: skip
 
@@ -253,7 +253,7 @@ def test_one_job_per_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert gpus_profile(monkeypatch, tmp_path, gpus=2, jobs_per_gpu=4)["resources"] == ["gpu=8"]
     cluster = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text(encoding="utf-8"))
     assert set(profile["set-resources"]) == set(cluster["__variables__"]["rules"]["gpu"])
-    assert all(needs == {"gpu": 1} for needs in profile["set-resources"].values())
+    assert all(needs["gpu"] == 1 for needs in profile["set-resources"].values())
 
 
 @pytest.mark.parametrize("configuration", ["default", "everything"])

@@ -22,6 +22,9 @@ from typing import Any
 from lcd_core.errors import InputError
 
 PROFILE = "slurm/config.yaml"
+# Resource that a profile of this project gives to the rules it names -> the profile. By it they are
+# told from those that users have for all their workflows.
+PROFILES = {"described_by_gpu": PROFILE, "in_profiles_gpus": "profiles/gpus/config.yaml"}
 INTERVAL = 60.0  # seconds between two looks at waiting jobs
 PATIENCE = 30.0  # seconds for an answer of SLURM
 
@@ -88,7 +91,7 @@ class Need:
     @property
     def kind(self) -> str:
         """The line at the top of the profile by which the job is described."""
-        return self.described_by or ("gpu" if self.gres else "cpu")
+        return self.described_by or ("gpu" if "gpu" in self.gres else "cpu")
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def need_of(rule: str, threads: int, resources: Mapping[str, Any]) -> Need:
         model = resources.get("gpu_model")
         gres = f"gpu:{model}:{resources['gpu']}" if model else f"gpu:{resources['gpu']}"
     partitions = str(resources.get("slurm_partition") or "")
+    by_gpu = resources.get("described_by_gpu")
     return Need(
         rule,
         tuple(name for name in partitions.split(",") if name),
@@ -124,7 +128,7 @@ def need_of(rule: str, threads: int, resources: Mapping[str, Any]) -> Need:
         _number(resources.get("mem_mb")),
         max(threads, _number(resources.get("cpus_per_task")) or 1),
         gres,
-        str(resources.get("described_by") or ""),
+        "" if by_gpu is None else "gpu" if by_gpu else "cpu",
     )
 
 
@@ -335,26 +339,25 @@ def rules_of_any_configuration(workflow: Any) -> set[str]:
 
 
 def refuse_unknown_rules(workflow: Any) -> None:
-    """Compare the rules to which the profile for SLURM gives resources with those that there are.
+    """Compare the rules to which a profile of this project gives resources with those there are.
 
     Raises
     ------
     InputError
         If Snakemake would pass over some, whose rules then have what is given to all others.
     """
-    plugin = workflow.executor_plugin
-    if plugin is None or plugin.name != "slurm":
-        return  # a profile of the user, for all their workflows
     settings, known = workflow.resource_settings, rules_of_any_configuration(workflow)
     named = dict.fromkeys([*settings.overwrite_resources, *settings.overwrite_threads])
     unknown = [name for name in named if name not in known]
-    if unknown:
+    marks = {mark for given in settings.overwrite_resources.values() for mark in given}
+    profiles = [profile for mark, profile in PROFILES.items() if mark in marks]
+    if unknown and profiles:
         close = (difflib.get_close_matches(name, known, n=1, cutoff=0.7) for name in unknown)
         likely = [name for names in close for name in names]
         hint = f"did you mean {', '.join(likely)}? " if likely else ""
         raise InputError(
             "resources are given to rules that this workflow does not have",
-            where=f"{PROFILE}, rules (or set-resources, set-threads)",
+            where=f"{profiles[0]}, rules (or set-resources, set-threads)",
             found=unknown,
             remedy=f"{hint}snakemake --list-rules lists the rules",
         )
