@@ -135,10 +135,40 @@ def test_null_is_nothing_at_every_depth(null: str) -> None:
     assert (config.methods.salt.run, config.interactions.annotations) == (None, None)
 
 
-def test_the_last_of_two_arguments_counts() -> None:
-    arguments = ["prediction={methods: null}", "prediction={methods: [salt, lcd]}"]
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ("prediction={methods: null}", "prediction={methods: [salt, lcd]}", ["salt", "lcd"]),
+        ("screen={path: null}", "screen={path: a.h5ad}", "a.h5ad"),
+        ("screen={path: a.h5ad}", "screen={path: null}", None),
+        ("methods={lcd: {drift: {steps: null}}}", "methods={lcd: {drift: {steps: 10}}}", "10"),
+        ("methods={lcd: null}", "methods={lcd: {drift: {steps: 10}}}", "10"),
+        ("methods={lcd: {drift: {steps: 10}}}", "methods=null", None),
+        ("device=null", "device=cpu", "cpu"),
+        ("device=cpu", "device=null", None),
+        ("run=", "run=2024_11", "2024_11"),
+        ("run=2024_11", "run=", None),
+    ],
+)
+def test_the_last_of_two_arguments_counts(first: str, second: str, found: Any) -> None:
+    mapping, given = spelled(parse_config([first, second]), [first, second], Config)
+    assert given == mapping
+    while isinstance(mapping, dict):
+        (mapping,) = mapping.values()
+    assert mapping == found
+
+
+def test_two_arguments_give_one_section_together() -> None:
+    arguments = ["screen={path: null, kind: file}", "screen={batch_column: null}"]
+    mapping, given = spelled(parse_config(arguments), arguments, Config)
+    assert mapping == given == {"screen": {"path": None, "kind": "file", "batch_column": None}}
+    assert Source("x", given).of("screen.kind") == "--config"
+
+
+def test_null_is_nothing_within_lists() -> None:
+    arguments = ["methods={lcd: {grid: {sampling.steps_per_level: [null, 10]}}}"]
     mapping, _ = spelled(parse_config(arguments), arguments, Config)
-    assert mapping["prediction"]["methods"] == ["salt", "lcd"]
+    assert mapping["methods"]["lcd"]["grid"] == {"sampling.steps_per_level": [None, "10"]}
 
 
 def test_only_null_is_read_among_texts() -> None:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
+from pipeline.config.layers import laid_over
+
 COMMAND_LINE = "--config"
 
 
@@ -67,35 +69,29 @@ def spelled(
     tuple of dict
         The configuration, and the part of it that the command line gives.
     """
-    config = dict(config)
+    written: dict[str, Any] = {}
     for argument in arguments:
         name, _, value = argument.partition("=")
-        field = model.model_fields.get(name)
-        kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
-        if set(kinds) <= {str, type(None)} and str in kinds and value.strip("'\""):
-            config[name] = value.strip("'\"")
-        elif name in config:
-            config[name] = _with_nulls(config[name], _texts_and_nulls(value))
-    return config, given_by(arguments, config)
+        value = value.strip("'\"")
+        read = value if value and _is_text(name, model) else _texts_and_nulls(value)
+        written = laid_over(written, {name: read})  # as Snakemake does, part by part
+    config, given = dict(config), {}
+    for name, read in written.items():
+        is_text = isinstance(read, str) and _is_text(name, model)
+        config[name] = read if is_text else _with_nulls(config.get(name), read)
+        given[name] = read if isinstance(read, dict) else config[name]
+    return config, given
 
 
-def given_by(arguments: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that the command line gives; a section in so far as it does."""
-    import yaml
-
-    given: dict[str, Any] = {}
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        try:
-            read = yaml.load(value.strip("'\""), Loader=yaml.BaseLoader)
-        except yaml.YAMLError:
-            read = None
-        given[name] = read if isinstance(read, dict) else config.get(name)
-    return given
+def _is_text(name: str, model: type[BaseModel]) -> bool:
+    """Whether a key takes text alone."""
+    field = model.model_fields.get(name)
+    kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
+    return set(kinds) <= {str, type(None)} and str in kinds
 
 
 def _texts_and_nulls(value: str) -> Any:
-    """A value of the command line: null as nothing, all else as text, by key within sections."""
+    """A value of the command line: null as nothing, all else as text, at every depth."""
     import yaml
 
     def read(node: yaml.Node | None) -> Any:
@@ -103,9 +99,10 @@ def _texts_and_nulls(value: str) -> Any:
             return None
         if isinstance(node, yaml.MappingNode):
             return {str(key.value): read(own) for key, own in node.value}
+        if isinstance(node, yaml.SequenceNode):
+            return [read(own) for own in node.value]
         return node.value
 
-    value = value.strip("'\"")
     try:
         return read(yaml.compose(value, Loader=yaml.SafeLoader))
     except yaml.YAMLError:
@@ -114,8 +111,10 @@ def _texts_and_nulls(value: str) -> Any:
 
 def _with_nulls(value: Any, written: Any) -> Any:
     """A value with nothing in place of texts that were written as null."""
-    if written is None and isinstance(value, str):  # else a later argument gave the key again
+    if written is None:
         return None
     if isinstance(value, Mapping) and isinstance(written, Mapping):
         return {key: _with_nulls(own, written.get(key, own)) for key, own in value.items()}
+    if isinstance(value, list) and isinstance(written, list):
+        return [_with_nulls(*pair) for pair in zip(value, written, strict=True)]
     return value
