@@ -764,10 +764,14 @@ class TestPlan:
             ({"grid": {"gene_sets": [["a.gmt"], ["b.gmt"]]}}, r"gears\.grid\.gene_sets"),
         ],
     )
-    def test_variants_read_the_same_files(self, own: dict[str, Any], place: str) -> None:
-        tuned = {"tuning": {"methods": ["gears"]}, "folds": {"tuning_doubles": 2}}
-        with pytest.raises(InputError, match=place):
-            self.plan(methods={"gears": own}, **tuned)
+    @pytest.mark.parametrize("tuned", [[], ["gears"]])
+    def test_variants_read_the_same_files(
+        self, own: dict[str, Any], place: str, tuned: list[str]
+    ) -> None:
+        with pytest.raises(InputError, match=f"{place}: all variants of a method read the same"):
+            self.plan(
+                methods={"gears": own}, tuning={"methods": tuned}, folds={"tuning_doubles": 2}
+            )
 
     def test_a_name_alone_is_what_tuning_chose(self) -> None:
         plan = self.plan(
@@ -778,6 +782,16 @@ class TestPlan:
         assert {str(f) for f in plan.benchmark} == {"lcd", "lcd/tuned", "lcd/default.seed3"}
         assert plan.reference == "lcd/tuned"
         assert len(plan.grid_fits("lcd")) == 3 * 2 * 5  # the published grid
+
+    @pytest.mark.parametrize("variant", ["wide.seedx", "wide.seed", "wide.seed0", ".seed2", "1"])
+    @pytest.mark.parametrize("place", ["evaluation.reference", "prediction.methods"])
+    def test_what_is_no_name_of_a_variant(self, place: str, variant: str) -> None:
+        name = f"lcd/{variant}"
+        section, _, key = place.partition(".")
+        value = ["lcd", name] if key == "methods" else name
+        with pytest.raises(InputError, match=f"{place}: this is no name of a variant") as caught:
+            self.plan(**{section: {key: value}})
+        assert name in str(caught.value)
 
     def test_names_read_back(self) -> None:
         for name in ("lcd", "lcd/wide", "lcd/default.seed2", "lcd/wide.seed12"):

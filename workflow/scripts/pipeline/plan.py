@@ -6,7 +6,6 @@ on and what is held out, and nothing else. Files of a fit are under
 ``folds/<fold>/<method>/<variant>/``.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,7 +15,7 @@ from evaluation.registry import METRICS
 from lcd_core.errors import InputError
 from pipeline.config.config import Config
 from pipeline.config.layers import laid_over, nested
-from pipeline.config.messages import readable
+from pipeline.config.messages import meant, readable
 from pipeline.config.methods import (
     DEFAULT,
     TUNED,
@@ -123,12 +122,34 @@ class Plan:
             where = f"{place}.variants.{name}"
             self._check_files(method, changes, where)
             found[method.name, name] = validated(method, given, changes, where, self.source)
-        for number, point in enumerate(self.grid(method), start=1):
+        points = self.grid(method)
+        if section.grid is not None:  # checked whether or not the method is tuned
+            self._check_grid(f"{place}.grid", section.grid)
+            points = grid_points(section.grid)
+        settings = self._settings_of_points(method, points, f"{place}.grid")
+        if method.name in self.config.tuning.methods:
+            for number, own in enumerate(settings, start=1):
+                found[method.name, f"grid{number:03d}"] = own
+        return found
+
+    def _settings_of_points(
+        self, method: Method, points: list[dict[str, Any]], place: str
+    ) -> list[dict[str, Any]]:
+        """Settings of points of a grid; raise InputError where one is refused or there twice."""
+        given = given_settings(getattr(self.config.methods, method.name))
+        found: list[dict[str, Any]] = []
+        for point in points:
             changes = _changes_of(point)
-            self._check_files(method, changes, f"{place}.grid")
-            found[method.name, f"grid{number:03d}"] = validated(
-                method, given, changes, f"{place}.grid", self.source
-            )
+            self._check_files(method, changes, place)
+            own = validated(method, given, changes, place, self.source)
+            if own in found:
+                raise InputError(
+                    "points of a grid have the same settings, and would be fitted twice",
+                    where=self._where(place),
+                    found=f"{readable(points[found.index(own)])}, {readable(point)}",
+                    remedy="name each value once",
+                )
+            found.append(own)
         return found
 
     def _check_files(self, method: Method, changes: Mapping[str, Any], place: str) -> None:
@@ -143,28 +164,15 @@ class Plan:
             )
 
     def grid(self, method: Method) -> list[dict[str, Any]]:
-        """Points of a method's grid."""
-        grid = self._given_grids.get(method.name, method.grid)
-        if method.settings is None or method.name not in self.config.tuning.methods or not grid:
+        """Points of the grid of a method that is tuned."""
+        if method.settings is None or method.name not in self.config.tuning.methods:
             return []
-        return grid_points(grid)
+        own = getattr(self.config.methods, method.name).grid
+        grid = method.grid if own is None else own
+        return grid_points(grid) if grid else []
 
-    @cached_property
-    def _given_grids(self) -> dict[str, dict[str, list[Any]]]:
-        """Grids of the configuration, checked: those of methods that are not tuned as well."""
-        found = {}
-        for method in self.methods.values():
-            if method.settings is None:
-                continue
-            grid = getattr(self.config.methods, method.name).grid
-            if grid is not None:
-                self._check_grid(method, grid)
-                found[method.name] = grid
-        return found
-
-    def _check_grid(self, method: Method, grid: dict[str, list[Any]]) -> None:
-        """Raise InputError where a grid has no points, one twice, or one that is refused."""
-        place = f"methods.{method.name}.grid"
+    def _check_grid(self, place: str, grid: Mapping[str, list[Any]]) -> None:
+        """Raise InputError where a grid has no points, or a key lies within another one."""
         empty = [f"{key}: []" for key, values in grid.items() if not values]
         if empty or not grid:
             raise InputError(
@@ -187,19 +195,6 @@ class Plan:
                 found=within,
                 remedy="name the key in one of them alone",
             )
-        given = given_settings(getattr(self.config.methods, method.name))
-        points = grid_points(grid)
-        settings: list[dict[str, Any]] = []
-        for point in points:
-            own = validated(method, given, _changes_of(point), place, self.source)
-            if own in settings:
-                raise InputError(
-                    "points of a grid have the same settings, and would be fitted twice",
-                    where=self._where(place),
-                    found=f"{readable(points[settings.index(own)])}, {readable(point)}",
-                    remedy="name each value once",
-                )
-            settings.append(own)
 
     def grid_fits(self, method: str) -> list[Fit]:
         """The fits among which tuning chooses."""
@@ -281,19 +276,15 @@ class Plan:
         method, _, variant = name.partition("/")
         if method not in self.methods and method not in self.config.methods.own:
             known = [*self.methods, *self.config.methods.own]
-            by_case = {own.casefold(): own for own in known}
-            close = difflib.get_close_matches(method.casefold(), by_case, n=1, cutoff=0.6)
-            hint = f"did you mean {by_case[close[0]]}? " if close else ""
             raise InputError(
                 "there is no such method",
                 where=self._where(place),
                 found=name,
-                remedy=f"{hint}the methods are {', '.join(known)}; a prediction of your own is "
-                "named under `methods`, with `predictions: <file>`",
+                remedy=f"{meant(method, known)}the methods are {', '.join(known)}; a prediction of "
+                "your own is named under `methods`, with `predictions: <file>`",
             )
         if not variant:
             return self.main_fit(method)
-        fit = Fit.parse(name)
         if not re.fullmatch(VARIANT, variant):
             raise InputError(
                 "this is no name of a variant",
@@ -301,6 +292,7 @@ class Plan:
                 found=name,
                 remedy="write <method>/<variant>, or <method>/<variant>.seed2 for another seed",
             )
+        fit = Fit.parse(name)
         if method in self.config.methods.own and fit.variant != Variant():
             raise InputError(
                 "a prediction made elsewhere has no variants and no seeds",

@@ -1,7 +1,7 @@
 """Words for the configuration: what a key accepts, and what is wrong with a value."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,13 @@ def _home_of(location: Location, model: type[BaseModel]) -> str:
     if likely:
         return f"did you mean {' or '.join(likely)}?"
     return f"remove it; the keys here are {', '.join(section.model_fields)}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Hint at the known name that was probably meant, whatever its case; empty where none is."""
+    by_case = {own.casefold(): own for own in known}
+    close = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.6)
+    return f"did you mean {by_case[close[0]]}? " if close else ""
 
 
 def _accepted(details: ErrorDetails, model: type[BaseModel]) -> str:

@@ -1,6 +1,5 @@
 """Section `methods`: settings of the registered methods, and predictions made elsewhere."""
 
-import difflib
 import itertools
 import re
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model, model_vali
 
 from lcd_core.errors import InputError
 from pipeline.config.layers import laid_over
-from pipeline.config.messages import explain
+from pipeline.config.messages import explain, meant
 from pipeline.config.schema import PIPELINE, Section, contradiction, key
 from pipeline.config.source import Source
 from pipeline.methods import Method, registry
@@ -142,15 +141,13 @@ class MethodsBase(BaseModel):
                 )
             if isinstance(value, dict) and value.get("predictions"):
                 continue
-            known = {own.casefold(): own for own in cls.model_fields}
-            close = difflib.get_close_matches(str(name).casefold(), known, n=1, cutoff=0.6)
             raise contradiction(
                 f".{name}",
                 "there is no such method, and a prediction of one's own needs its file",
                 repr(value),
-                (f"did you mean {known[close[0]]}? " if close else "")
-                + f"the methods are {', '.join(cls.model_fields)}; or give `predictions`, the path "
-                "of an h5ad file with {fold} in it",
+                f"{meant(str(name), cls.model_fields)}the methods are "
+                f"{', '.join(cls.model_fields)}; or give `predictions`, the path of an h5ad file "
+                "with {fold} in it",
             )
         return values
 
