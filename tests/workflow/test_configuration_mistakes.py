@@ -166,6 +166,45 @@ def test_files_and_methods_that_are_not_there(
     assert all(part in message for part in ["tiny.yaml", *parts]), message
 
 
+@pytest.mark.parametrize(
+    ("method", "own", "environments", "parts"),
+    [
+        ("cpa", {}, {"python": "no-such-python"}, ["environments.python", "no-such-python"]),
+        ("gears", {"gene_sets": ["none.gmt"]}, {}, ["methods.gears.gene_sets", "none.gmt"]),
+    ],
+)
+@pytest.mark.parametrize("tuned", [True, False], ids=["tuned", "in the benchmark"])
+def test_what_methods_that_run_need_is_looked_for(
+    new_project: NewProject, method: str, own: dict, environments: dict, parts: list[str], tuned
+) -> None:
+    project = new_project("tiny.yaml")
+    project.configure("methods", **{method: own | {"grid": {"epochs": [2, 3]}}})
+    project.configure("folds", tuning_doubles=2)
+    project.configure("environments", **environments)
+    project.configure("prediction", methods=["lcd", "salt", *([] if tuned else [method])])
+    project.configure("tuning", methods=[method] if tuned else [], metric="pearson_delta")
+    message = refused(project, "all", "--dry-run", log=None)
+    assert all(part in message for part in ["tiny.yaml", *parts]), message
+    # without it in the run, nothing is asked for
+    project.configure("prediction", methods=["lcd", "salt"])
+    project.configure("tuning", methods=[])
+    assert f"{method}_predict" not in {job.rule for job in project.plan("all")}
+
+
+@pytest.mark.parametrize("fold", ["99", "all", "tuning", "causes_1"])
+def test_combinations_of_a_fold_that_holds_out_none(new_project: NewProject, fold: str) -> None:
+    project = new_project("tiny.yaml")
+    path = "results/tiny/folds/{}/data/test_perturbations.txt"
+    project.write(project.configuration() | {"analyses": ["predict"]})
+    project.configure("predictions", file=path.format(fold))
+    message = refused(project, "all", "--dry-run", log=None)
+    assert "tiny.yaml, predictions.file: there is no such file of combinations" in message
+    for there in ("2", "tuning"):
+        project.configure("folds", tuning_doubles=2)
+        project.configure("predictions", file=path.format(there))
+        assert "list_combinations" in {job.rule for job in project.plan("all")}
+
+
 def test_a_benchmark_without_lcd_is_planned_to_its_end(new_project: NewProject) -> None:
     project = new_project("tiny.yaml")
     project.configure("prediction", methods=["salt", "perturbed_mean"])

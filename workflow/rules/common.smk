@@ -44,11 +44,20 @@ except InputError as error:
 prepare_environment(ROOT, CFG.threads.fit)
 
 RESULTS = f"results/{CFG.run}"
+
+# Names of folds. A fold says what is trained on and held out; nothing reads its name.
+FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
+TUNING = "tuning"
+ALL = "all"
+CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
+SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
+HOLD_OUT = [*FOLDS, TUNING] if CFG.folds.tuning_doubles else FOLDS
+
 INPUTS = Inputs(
     SOURCE,
     made=[
         r"downloads/msigdb/[^/]+/[^/]+\.gmt",
-        rf"{re.escape(RESULTS)}/folds/[^/]+/data/test_perturbations\.txt",
+        rf"{re.escape(RESULTS)}/folds/({'|'.join(HOLD_OUT)})/data/test_perturbations\.txt",
         *(
             [rf"{re.escape(RESULTS)}/simulation/(modules|pathways)\.gmt"]
             if CFG.screen.kind == "simulated"
@@ -59,13 +68,6 @@ INPUTS = Inputs(
 )
 INTERPRETER = CFG.environments.python or OWN_INTERPRETER
 USES_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-
-# Names of folds. A fold says what is trained on and held out; nothing reads its name.
-FOLDS = [str(number + 1) for number in range(CFG.folds.count)]
-TUNING = "tuning"
-ALL = "all"
-CAUSE_FOLDS = [f"causes_{number + 1}" for number in range(CFG.effects.held_out_folds)]
-SELECTED = [*FOLDS, TUNING, ALL]  # those whose genes are selected from the screen
 
 HAS_MODULES = CFG.modules.cut != "none"
 TRUE_MODULES = [f"{RESULTS}/simulation/modules.gmt"] if CFG.screen.kind == "simulated" else []
@@ -84,6 +86,12 @@ EXTERNAL = [
     for fit in PLAN.benchmark
     for fold in FOLDS
 ]
+# registered ones that predict for the comparison, or of which settings are chosen for it
+METHODS_THAT_RUN = (
+    {*(fit.method for fit in PLAN.benchmark), *PLAN.tuned} & {*PLAN.methods}
+    if IN_BENCHMARK
+    else set()
+)
 VERSUS = f"{looks_of(LOOKS).flat_label(REFERENCE)} against every other method"
 
 
@@ -157,8 +165,7 @@ def needs_of_rules(wildcards):
         "tuning": not PLAN.tuned,
         "external": not EXTERNAL,
     }
-    methods = {fit.method for fit in PLAN.benchmark} if IN_BENCHMARK else set()
-    others = set(PLAN.methods) - methods - ({LCD} if LCD_FITS else set())
+    others = set(PLAN.methods) - METHODS_THAT_RUN - ({LCD} if LCD_FITS else set())
     needs = []
     for each in workflow.rules:
         of_other = any(each.name.startswith(f"{name}_") for name in others)
@@ -288,12 +295,11 @@ def environment_of(environment):
 
 
 def makes_environments():
-    """Whether this process may have to make one, for a method or an evaluator of the benchmark."""
+    """Whether this process may have to make one, for a method that runs or an evaluator."""
     scripts = [
-        script_of(PLAN.methods[fit.method], program)
-        for fit in PLAN.benchmark
-        if fit.method in PLAN.methods
-        for program in PLAN.methods[fit.method].programs
+        script_of(PLAN.methods[name], program)
+        for name in METHODS_THAT_RUN
+        for program in PLAN.methods[name].programs
     ]
     wanted = any("environment" in arguments_of(path) for path in scripts) or bool(EXTERNAL)
     return wanted and workflow.is_main_process and not USES_CONDA
@@ -348,11 +354,10 @@ def check_inputs():
         INPUTS.gene_sets("enrichment.gene_sets", GENE_SETS)
     for name, own in CFG.methods.own.items():
         INPUTS.path(f"methods.{name}.predictions", own.predictions.replace("{fold}", ""))
-    if IN_BENCHMARK:
-        for name in sorted({fit.method for fit in PLAN.benchmark} & set(PLAN.methods)):
-            check_gene_sets(PLAN.methods[name])
-        if CFG.environments.python is not None and makes_environments():
-            INPUTS.interpreter("environments.python", CFG.environments.python)
+    for name in sorted(METHODS_THAT_RUN):
+        check_gene_sets(PLAN.methods[name])
+    if CFG.environments.python is not None and makes_environments():
+        INPUTS.interpreter("environments.python", CFG.environments.python)
 
 
 def written_before(method, program, argument):
