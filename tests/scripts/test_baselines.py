@@ -1,5 +1,6 @@
 """Baselines that shift control cells, against independent computations and planted effects."""
 
+import dataclasses
 import importlib
 import json
 
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
+from benchmark import predict_quickly
+from lcd_core.errors import InputError
 from methods.bilinear.model import fit_bilinear
 from methods.fitted_additive.coefficients import fit_coefficients
 from methods.latent_additive.model import fit_latent_additive
 from methods.peper.correction import Correction, fit_correction
 from pipeline.mean_changes import MeanChanges
-from pipeline.methods import registry
+from pipeline.methods import Program, check_arguments, registry
 from pipeline.predictions import read_prediction
 from pipeline.screen import CONTROL, read_screen
 from tests.scripts.predictions_fixture import GENES, HELD_OUT, write_fold
@@ -71,6 +74,41 @@ def test_every_baseline_fulfils_the_contract_and_its_seed_decides(method, fold, 
     assert {name: len(found[0].rows(name)) for name in HELD_OUT} == dict.fromkeys(HELD_OUT, 20)
     np.testing.assert_array_equal(found[0].matrix.toarray(), found[1].matrix.toarray())
     assert not np.array_equal(found[0].matrix.toarray(), found[2].matrix.toarray())
+
+
+def test_together_quick_methods_predict_what_each_does_alone(fold, tmp_path):
+    alone = [tmp_path / f"alone/{name}.h5ad" for name in ("bilinear", "matching_mean")]
+    alone[0].parent.mkdir()
+    for path in alone:
+        predict(path.stem, fold, path)
+    together = [tmp_path / path.name for path in alone]
+    shared = {"train": fold.train, "test_perturbations": fold.test_perturbations}
+    values = {"n_cells": 20, "keep": "cells", "seed": 3}
+    settings = {"settings": str(alone[0].with_suffix(".json"))}
+    predict_quickly.main(
+        files=[*shared.values(), *settings.values()],
+        predictions=[str(path) for path in together],
+        programs=[
+            ("bilinear.predict", shared | settings | values),
+            ("matching_mean.predict", shared | values),
+        ],
+        code=[],
+    )
+    assert [path.read_bytes() for path in together] == [path.read_bytes() for path in alone]
+
+
+@pytest.mark.parametrize(
+    "programs",
+    [
+        (Program("predict", quick=True, threaded=True),),
+        (Program("predict", quick=True, environment="analysis"),),
+        (Program("predict"), Program("predict", quick=True)),
+    ],
+)
+def test_what_cannot_share_a_job_is_not_quick(programs):
+    method = dataclasses.replace(registry()["salt"], programs=programs)
+    with pytest.raises(InputError, match="a quick program shares its job"):
+        check_arguments(method, programs[-1])
 
 
 def test_means_are_those_of_the_effects(fold, tmp_path):

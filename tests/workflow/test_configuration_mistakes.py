@@ -210,7 +210,7 @@ def test_a_benchmark_without_lcd_is_planned_to_its_end(new_project: NewProject) 
     project.configure("prediction", methods=["salt", "perturbed_mean"])
     project.configure("evaluation", reference="salt")
     planned = {job.rule for job in project.plan("all")}
-    assert {"salt_predict", "aggregate_metrics", "draw_metrics", "draw_expression"} <= planned
+    assert {"predict_quickly", "aggregate_metrics", "draw_metrics", "draw_expression"} <= planned
     assert not any(rule.startswith("lcd_") for rule in planned)
 
 

@@ -11,6 +11,8 @@ from tests.workflow.project import Job, Project
 
 TOY = Path(__file__).parents[1] / "methods" / "toy"
 
+QUICK_RULES = {"predict_quickly", "salt_predict"}
+
 
 @pytest.fixture
 def with_toy(new_project) -> Project:
@@ -103,7 +105,7 @@ def test_a_prediction_made_elsewhere_is_scored(tiny_copy: Project) -> None:
     tiny_copy.configure("methods", **settings, mine=mine)
     tiny_copy.configure("prediction", methods=["lcd", "salt", "mine"])
     jobs = tiny_copy.plan("all")
-    assert {job.rule for job in jobs}.isdisjoint({"lcd_fit_prior", "lcd_predict", "salt_predict"})
+    assert {job.rule for job in jobs}.isdisjoint({"lcd_fit_prior", "lcd_predict", *QUICK_RULES})
     tiny_copy.run("all", "--cores", "2")
     metrics = pd.read_csv(tiny_copy.folder / "results/tiny/benchmark/metrics.tsv", sep="\t")
     wide = metrics.pivot_table(index=["perturbation", "metric"], columns="method", values="value")
@@ -119,3 +121,16 @@ def test_a_missing_prediction_is_named_with_its_key(tiny_copy: Project) -> None:
     assert done.returncode != 0
     assert "methods.mine.predictions" in done.stdout
     assert "nowhere/1.h5ad" in done.stdout
+
+
+def test_quick_predictions_of_a_fold_share_a_job_and_others_have_their_own(new_project) -> None:
+    project = new_project("tiny.yaml")
+    shared = {Job("predict_quickly", f"fold={fold}") for fold in (1, 2)}
+    assert {job for job in project.plan("all") if job.rule in QUICK_RULES} == shared
+    folder = "results/tiny/folds/1/salt"
+    alone = f"{folder}/default.seed2/prediction.h5ad"  # not in the comparison
+    jobs = project.plan(f"{folder}/default/prediction.h5ad", alone)
+    assert {job for job in jobs if job.rule in QUICK_RULES} == {
+        Job("predict_quickly", "fold=1"),
+        Job("salt_predict", "fold=1, variant=default.seed2"),
+    }

@@ -102,7 +102,7 @@ def test_edited_code_makes_stale_what_uses_it_until_the_edit_is_undone(tiny_copy
     assert {Job("lcd_fit_drift", wildcards) for wildcards in both} < stale
     assert {Job("compute_metrics", f"fold={fold}") for fold in (1, 2)} < stale
     assert BEFORE_THE_FOLDS.isdisjoint(stale)
-    assert rules(stale).isdisjoint({"select_genes", "lcd_fit_prior", "salt_predict"})
+    assert rules(stale).isdisjoint({"select_genes", "lcd_fit_prior", "predict_quickly"})
     drift.write_bytes(original)  # with a new modification time, as after switching branches
     assert not tiny_copy.plan("all")
 
@@ -110,8 +110,7 @@ def test_edited_code_makes_stale_what_uses_it_until_the_edit_is_undone(tiny_copy
 def test_an_edited_script_makes_its_rule_stale(tiny_copy) -> None:
     append(tiny_copy, "workflow/methods/salt/predict.py", "# edited\n")
     stale = tiny_copy.plan("all")
-    both = ("fold=1, variant=default", "fold=2, variant=default")
-    assert {Job("salt_predict", wildcards) for wildcards in both} < stale
+    assert {Job("predict_quickly", f"fold={fold}") for fold in (1, 2)} < stale
     untouched = {"select_genes", "lcd_fit_prior", "lcd_fit_drift", "lcd_predict"}
     assert rules(stale).isdisjoint(untouched)
 
@@ -130,7 +129,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(tiny_copy) -> None:
     tiny_copy.configure_lcd("drift", steps=31)
     plan = tiny_copy.plan("all")
     assert {"lcd_fit_drift", "lcd_predict", "lcd_check_fits", "aggregate_metrics"} < rules(plan)
-    untouched = {"simulate_screen", "select_genes", "lcd_fit_prior", "salt_predict"}
+    untouched = {"simulate_screen", "select_genes", "lcd_fit_prior", "predict_quickly"}
     assert rules(plan).isdisjoint(untouched)
     written = [job.wildcards for job in plan if job.rule == SETTINGS]
     assert written == ["method=lcd, settings_name=default, program=fit_drift"]

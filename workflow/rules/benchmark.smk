@@ -1,4 +1,29 @@
-"""Predictions against held-out cells: metrics per fold, tables over all folds."""
+"""Predictions that take no time, metrics per fold, tables over all folds."""
+
+if QUICK_FITS:
+
+    rule predict_quickly:
+        input:
+            files=files_of_quick_methods,
+        output:
+            predictions=[
+                f"<results>/folds/{{fold}}/{fit.method}/{fit.variant}/prediction.h5ad"
+                for fit in QUICK_FITS
+            ],
+        log:
+            "<logs>/folds/{fold}/predict_quickly.log",
+        benchmark:
+            "<benchmarks>/folds/{fold}/predict_quickly.tsv"
+        wildcard_constraints:
+            fold="|".join(FOLDS),
+        conda:
+            "../../envs/core.yaml"
+        params:
+            programs=quick_programs,
+            code=code_of_quick_methods(),
+            source=source("benchmark/predict_quickly"),
+        script:
+            "../scripts/benchmark/predict_quickly.py"
 
 
 rule compute_metrics:

@@ -92,6 +92,12 @@ METHODS_THAT_RUN = (
     if IN_BENCHMARK
     else set()
 )
+QUICK_FITS = PLAN.quick if IN_BENCHMARK else []
+
+# Of the jobs that can start, those do after which most is left to do: a fit at the end of a run
+# leaves all cores but one idle. What can refuse a mistake of the user comes before all.
+TELLS_EARLY, BEFORE_FITS, FITS, LINEAR_FITS = 4, 3, 2, 1
+
 VERSUS = f"{looks_of(LOOKS).flat_label(REFERENCE)} against every other method"
 
 
@@ -391,9 +397,14 @@ def inputs_of(method, program):
     return files
 
 
+def code_of(method, program):
+    """Hash of a program and of the modules it imports."""
+    return source_hash(ROOT, script_of(method, program).relative_to(ROOT))
+
+
 def params_of(method, program):
     """Values that a program gets, by the names of its arguments, and what decides on reruns."""
-    hash_of_code = source_hash(ROOT, script_of(method, program).relative_to(ROOT))
+    hash_of_code = code_of(method, program)
     values = {
         "n_cells": CFG.prediction.cells,
         # references are observed cells, of which the evaluation compares halves
@@ -410,6 +421,68 @@ def params_of(method, program):
     threads = {"threads": CFG.threads.fit} if program.threaded else {}
     own = {name: value for name, value in values.items() if name in wanted}
     return own | threads | {"program": f"{method.name}/{program.script}", "source": hash_of_code}
+
+
+def folds_with_own_job(method):
+    """Folds of which the jobs of a method are its own, as a pattern that sees what follows.
+
+    Predictions of a quick method that the benchmark compares are made with those of the others.
+    """
+    names = "|".join([*SELECTED, *CAUSE_FOLDS])
+    variants = "|".join(
+        re.escape(str(fit.variant)) for fit in QUICK_FITS if fit.method == method.name
+    )
+    if not variants:
+        return names
+    return rf"(?!(?:{'|'.join(FOLDS)})/{method.name}/(?:{variants})/)(?:{names})"
+
+
+def code_of_quick_methods():
+    """Hashes of the programs of quick methods."""
+    methods = [PLAN.methods[fit.method] for fit in QUICK_FITS]
+    return [code_of(method, last_program(method)) for method in methods]
+
+
+def quick_programs(wildcards):
+    """Module of every quick method's program, and its arguments but for the prediction."""
+    return [
+        (f"{fit.method}.{last_program(PLAN.methods[fit.method]).script}", read | values)
+        for fit, read, values in quick_arguments(wildcards.fold)
+    ]
+
+
+def files_of_quick_methods(wildcards):
+    """Files that the programs of quick methods read."""
+    paths = [path for _, read, _ in quick_arguments(wildcards.fold) for path in read.values()]
+    return list(dict.fromkeys(paths))
+
+
+def quick_arguments(fold):
+    """Fits of quick methods, with the files that their programs read, and values, by argument."""
+    found = []
+    for fit in QUICK_FITS:
+        method = PLAN.methods[fit.method]
+        program = last_program(method)
+        own = arguments_of(script_of(method, program))
+        paths = {
+            argument: f"{RESULTS}/folds/{fold}/data/{file}"
+            for argument, file in (FOLD_FILES | HELD_OUT_FILES).items()
+        }
+        name = f"{fit.method}/{fit.variant.settings}/{program.script}"
+        paths["settings"] = f"{RESULTS}/settings/{name}.json"
+        values = params_of(method, program)
+        if "seed" in values:
+            values["seed"] = values["seed"]({"fold": fold, "variant": str(fit.variant)})
+        read, given = ({n: all_[n] for n in own if n in all_} for all_ in (paths, values))
+        found.append((fit, read, given))
+    return found
+
+
+def priority_of(method, program):
+    """That of a fit, where later programs of the method read what this one writes."""
+    later = method.programs[method.programs.index(program) + 1 :]
+    read = {argument for own in later for argument in arguments_of(script_of(method, own))}
+    return FITS if read & program.outputs.keys() else 0
 
 
 def last_program(method):

@@ -27,6 +27,7 @@ rule estimate_effects:
         f"<logs>/folds/{{fold}}/{LCD}/{{variant}}/estimate_effects.log",
     benchmark:
         f"<benchmarks>/folds/{{fold}}/{LCD}/{{variant}}/estimate_effects.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     threads: CFG.threads.fit
@@ -51,6 +52,7 @@ rule combine_effects:
         ensemble=f"{EFFECTS}/ensemble.h5ad",
     log:
         "<logs>/effects/combine_effects.log",
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -109,7 +111,7 @@ if HAS_TERMS:
             table=f"{EFFECTS}/gene_sets.tsv",
         log:
             "<logs>/effects/check_gene_sets.log",
-        priority: 1  # before the fits, so that what cannot be used is told first
+        priority: TELLS_EARLY  # before the fits, so that what cannot be used is told first
         localrule: True
         conda:
             "../../envs/analysis.yaml"
@@ -166,6 +168,7 @@ rule choose_held_out_causes:
         causes=f"{EFFECTS}/held_out/causes.tsv",
     log:
         "<logs>/effects/choose_held_out_causes.log",
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -188,6 +191,7 @@ rule hold_out_causes:
         "<logs>/folds/{fold}/hold_out_causes.log",
     wildcard_constraints:
         fold="|".join(CAUSE_FOLDS) or "(?!)",
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:

@@ -8,6 +8,7 @@ rule make_folds:
         folds="<results>/folds/folds.tsv",
     log:
         "<logs>/make_folds.log",
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -41,6 +42,7 @@ rule select_genes:
         "<benchmarks>/folds/{fold}/select_genes.tsv"
     wildcard_constraints:
         fold="|".join(SELECTED),
+    priority: BEFORE_FITS
     conda:
         "../../envs/screen.yaml"
     params:

@@ -31,6 +31,7 @@ rule make_linear_system:
         system=f"{LINEAR_FOLDER}/system.safetensors",
     log:
         f"<logs>/{LINEAR_LOGS}/make_linear_system.log",
+    priority: LINEAR_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -61,6 +62,7 @@ rule fit_linear_drift:
         f"<logs>/{LINEAR_LOGS}/fit_linear_drift.log",
     benchmark:
         f"<benchmarks>/{LINEAR_LOGS}/fit_linear_drift.tsv"
+    priority: LINEAR_FITS
     conda:
         "../../envs/core.yaml"
     threads: CFG.threads.fit
@@ -90,6 +92,7 @@ rule score_linear_system:
         f"<logs>/{LINEAR_LOGS}/score_linear_system.log",
     benchmark:
         f"<benchmarks>/{LINEAR_LOGS}/score_linear_system.tsv"
+    priority: LINEAR_FITS
     conda:
         "../../envs/core.yaml"
     threads: CFG.threads.fit

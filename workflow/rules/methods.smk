@@ -40,6 +40,9 @@ for method in PLAN.methods.values():
                 f"<logs>/folds/{{fold}}/{method.name}/{{variant}}/{program.script}.log",
             benchmark:
                 f"<benchmarks>/folds/{{fold}}/{method.name}/{{variant}}/{program.script}.tsv"
+            wildcard_constraints:
+                fold=folds_with_own_job(method),
+            priority: priority_of(method, program)
             conda:
                 f"../../envs/{program.environment}.yaml"
             threads: CFG.threads.fit if program.threaded else 1

@@ -18,7 +18,7 @@ rule list_combinations:
         genes=f"{PREDICTIONS}/genes.tsv",
     log:
         "<logs>/predictions/list_combinations.log",
-    priority: 1  # before the fits, so that what cannot be predicted is told first
+    priority: TELLS_EARLY  # before the fits, so that what cannot be predicted is told first
     conda:
         "../../envs/core.yaml"
     params:

@@ -13,6 +13,7 @@ rule simulate_screen:
         "<logs>/simulate_screen.log",
     benchmark:
         "<benchmarks>/simulate_screen.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -51,6 +52,7 @@ rule import_screen:
         "<logs>/import_screen.log",
     benchmark:
         "<benchmarks>/import_screen.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/screen.yaml"
     params:
@@ -72,6 +74,7 @@ rule filter_screen:
         "<logs>/filter_screen.log",
     benchmark:
         "<benchmarks>/filter_screen.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -90,6 +93,7 @@ rule differential_expression:
         "<logs>/differential_expression.log",
     benchmark:
         "<benchmarks>/differential_expression.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/analysis.yaml"
     threads: CFG.threads.fit

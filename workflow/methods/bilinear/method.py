@@ -1,7 +1,7 @@
 """The linear model of gene and perturbation embeddings (Ahlmann-Eltze et al. 2025)."""
 
 from pipeline.config.schema import Section, key
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 SOURCE = "Ahlmann-Eltze et al. 2025"
 
@@ -28,4 +28,5 @@ METHOD = Method(
     default=True,
     settings=Bilinear,
     grid={"dimensions": (5, 10, 20, 50), "ridge": (0.01, 0.1, 1.0)},
+    programs=QUICK,
 )

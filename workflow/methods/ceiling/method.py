@@ -1,6 +1,6 @@
 """The noise ceiling: one half of the observed cells against the other."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Noise\nceiling",
@@ -9,4 +9,5 @@ METHOD = Method(
     position=100,
     kind="reference",
     default=True,
+    programs=QUICK,
 )

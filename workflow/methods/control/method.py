@@ -1,6 +1,6 @@
 """Control cells: the floor that a method must beat."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Control\ncells",
@@ -9,4 +9,5 @@ METHOD = Method(
     position=10,
     kind="baseline",
     default=True,
+    programs=QUICK,
 )

@@ -1,7 +1,7 @@
 """The additive model with coefficients that training combinations decide."""
 
 from pipeline.config.schema import PIPELINE, Section, key
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 
 class FittedAdditive(Section):
@@ -25,4 +25,5 @@ METHOD = Method(
     default=True,
     settings=FittedAdditive,
     grid={"shrinkage": (0.1, 1.0, 10.0, 1000.0)},
+    programs=QUICK,
 )

@@ -1,6 +1,6 @@
 """The interpolated duplicate: held-out cells, drawn to the mean of training perturbations."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Interpolated\nduplicate",
@@ -11,4 +11,5 @@ METHOD = Method(
     position=95,
     kind="reference",
     default=True,
+    programs=QUICK,
 )

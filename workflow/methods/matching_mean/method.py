@@ -1,6 +1,6 @@
 """The mean effect of a combination's own targets."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Matching\nmean",
@@ -9,4 +9,5 @@ METHOD = Method(
     colour="#882255",
     position=35,
     default=True,
+    programs=QUICK,
 )

@@ -1,6 +1,6 @@
 """The mean effect of the training combinations."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Mean of\ncombinations",
@@ -8,4 +8,5 @@ METHOD = Method(
     colour="#009E73",
     position=30,
     default=True,
+    programs=QUICK,
 )

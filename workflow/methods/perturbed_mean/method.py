@@ -1,6 +1,6 @@
 """The mean effect of all training perturbations."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Perturbed\nmean",
@@ -8,4 +8,5 @@ METHOD = Method(
     colour="#DDCC77",
     position=25,
     default=True,
+    programs=QUICK,
 )

@@ -1,6 +1,6 @@
 """Random cells of all training perturbations."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="Random\nperturbed",
@@ -9,4 +9,5 @@ METHOD = Method(
     position=20,
     kind="baseline",
     default=True,
+    programs=QUICK,
 )

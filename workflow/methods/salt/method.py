@@ -1,6 +1,6 @@
 """SALT, the additive baseline."""
 
-from pipeline.methods import Method
+from pipeline.methods import QUICK, Method
 
 METHOD = Method(
     label="SALT",
@@ -8,4 +8,5 @@ METHOD = Method(
     colour="#0072B2",
     position=40,
     default=True,
+    programs=QUICK,
 )

@@ -344,6 +344,7 @@ def stage_of(job: Job) -> str:
         "lcd_fit_drift": "drifts",
         "lcd_check_fits": "checks of the fits",
         "lcd_predict": "predictions by LCD",
+        "predict_quickly": "other methods",
         "compute_metrics": "metrics",
         "compute_tuning_metrics": "metrics",
         "measure_interactions": "metrics",

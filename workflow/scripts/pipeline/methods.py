@@ -71,6 +71,10 @@ class Program:
         Name of its environment under ``envs/``. If ``envs/<name>.txt`` is there, the tool that the
         program starts has an environment of its own, which the argument ``environment`` stands
         for (see ``pipeline.tools``).
+    quick
+        Whether it takes less time than a job takes to start: those of a fold then share one. Such a
+        program is the only one of its method, writes nothing but ``prediction``, and needs no
+        environment of its own.
     """
 
     script: str
@@ -78,6 +82,11 @@ class Program:
     settings: tuple[str, ...] | None = None
     threaded: bool = False
     environment: str = "core"
+    quick: bool = False
+
+
+QUICK = (Program("predict", quick=True),)
+"""Programs of a method that needs no fit to speak of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,4 +232,12 @@ def check_arguments(method: Method, program: Program) -> None:
             where=str(path),
             found=unknown or missing,
             remedy=f"use these names: {', '.join(sorted(known))}",
+        )
+    alone = method.programs == (program,) and program.outputs.keys() == {"prediction"}
+    if program.quick and not (alone and program.environment == "core" and not program.threaded):
+        raise InputError(
+            "a quick program shares its job with others: it has to be the only one of its method, "
+            "write nothing but a prediction, and need neither threads nor an environment",
+            where=str(path),
+            remedy="leave out quick=True",
         )

@@ -497,6 +497,16 @@ class Plan:
                 return Variant(other, variant.seed)
         raise AssertionError("a variant agrees with itself")
 
+    @property
+    def quick(self) -> list[Fit]:
+        """Fits of the benchmark that share the job of their fold, once for all that agree."""
+        found = []
+        for fit in self.benchmark:
+            method = self.methods.get(fit.method)
+            if method is not None and method.programs[-1].quick:
+                found.append(Fit(fit.method, self.owner(method, fit.variant, method.programs[-1])))
+        return list(dict.fromkeys(found))
+
     def own_prediction(self, method: str) -> OwnPrediction | None:
         """A prediction made elsewhere, if that is what the name stands for."""
         return self.config.methods.own.get(method)
