@@ -98,15 +98,16 @@ def test_together_quick_methods_predict_what_each_does_alone(fold, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "programs",
+    ("name", "programs"),
     [
-        (Program("predict", quick=True, threaded=True),),
-        (Program("predict", quick=True, environment="analysis"),),
-        (Program("predict"), Program("predict", quick=True)),
+        ("salt", (Program("predict", quick=True, threaded=True),)),
+        ("salt", (Program("predict", quick=True, environment="analysis"),)),
+        ("salt", (Program("predict"), Program("predict", quick=True))),
+        ("latent_additive", (Program("predict", quick=True),)),  # it takes a device
     ],
 )
-def test_what_cannot_share_a_job_is_not_quick(programs):
-    method = dataclasses.replace(registry()["salt"], programs=programs)
+def test_what_cannot_share_a_job_is_not_quick(name, programs):
+    method = dataclasses.replace(registry()[name], programs=programs)
     with pytest.raises(InputError, match="a quick program shares its job"):
         check_arguments(method, programs[-1])
 

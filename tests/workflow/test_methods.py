@@ -134,3 +134,21 @@ def test_quick_predictions_of_a_fold_share_a_job_and_others_have_their_own(new_p
         Job("predict_quickly", "fold=1"),
         Job("salt_predict", "fold=1, variant=default.seed2"),
     }
+
+
+def test_a_shared_job_predicts_what_a_job_of_its_own_does(tiny_copy) -> None:
+    path = "results/tiny/folds/1/salt/default/prediction.h5ad"
+    shared = (tiny_copy.folder / path).read_bytes()
+    (tiny_copy.folder / path).unlink()
+    tiny_copy.configure("prediction", methods=["lcd", "control"])
+    assert tiny_copy.plan(path) == {Job("salt_predict", "fold=1, variant=default")}
+    tiny_copy.run(path, "--cores", "1")
+    assert (tiny_copy.folder / path).read_bytes() == shared
+
+
+def test_evaluators_of_other_people_score_again_only_what_was_predicted_again(new_project) -> None:
+    project = new_project("tiny.yaml")
+    project.configure("evaluation", external=["cell_eval"])
+    jobs = {job.rule for job in project.plan("all")}
+    assert {"salt_predict", "export_cells"} < jobs
+    assert "predict_quickly" not in jobs

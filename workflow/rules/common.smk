@@ -92,7 +92,8 @@ METHODS_THAT_RUN = (
     if IN_BENCHMARK
     else set()
 )
-QUICK_FITS = PLAN.quick if IN_BENCHMARK else []
+# None where each prediction has scores of its own to come, made again whenever it is.
+QUICK_FITS = PLAN.quick if IN_BENCHMARK and not EXTERNAL else []
 
 # Of the jobs that can start, those do after which most is left to do: a fit at the end of a run
 # leaves all cores but one idle. What can refuse a mistake of the user comes before all.
@@ -479,10 +480,11 @@ def quick_arguments(fold):
 
 
 def priority_of(method, program):
-    """That of a fit, where later programs of the method read what this one writes."""
+    """That of a fit, which later programs of the method read, or which itself predicts."""
     later = method.programs[method.programs.index(program) + 1 :]
     read = {argument for own in later for argument in arguments_of(script_of(method, own))}
-    return FITS if read & program.outputs.keys() else 0
+    fits_and_predicts = program.threaded and method.programs == (program,)
+    return FITS if fits_and_predicts or read & program.outputs.keys() else 0
 
 
 def last_program(method):

@@ -14,6 +14,7 @@ rule compute_tuning_metrics:
         f"<logs>/folds/{TUNING}/{{method}}/{{variant}}/compute_metrics.log",
     benchmark:
         f"<benchmarks>/folds/{TUNING}/{{method}}/{{variant}}/compute_metrics.tsv"
+    priority: BEFORE_FITS
     conda:
         "../../envs/core.yaml"
     params:
@@ -32,6 +33,7 @@ rule choose_settings:
         winner="<results>/tuning/{method}.json",
     log:
         "<logs>/tuning/choose_settings_{method}.log",
+    priority: BEFORE_FITS
     localrule: True
     conda:
         "../../envs/core.yaml"
@@ -54,6 +56,7 @@ rule write_tuned_settings:
         f"<logs>/settings/{{method}}/{TUNED}/{{program}}.log",
     wildcard_constraints:
         program="[a-z_]+",
+    priority: BEFORE_FITS
     localrule: True
     conda:
         "../../envs/screen.yaml"

@@ -73,8 +73,8 @@ class Program:
         for (see ``pipeline.tools``).
     quick
         Whether it takes less time than a job takes to start: those of a fold then share one. Such a
-        program is the only one of its method, writes nothing but ``prediction``, and needs no
-        environment of its own.
+        program is the only one of its method, writes nothing but ``prediction``, and needs neither
+        threads, device, checkpoints, files of its settings nor an environment of its own.
     """
 
     script: str
@@ -233,11 +233,14 @@ def check_arguments(method: Method, program: Program) -> None:
             found=unknown or missing,
             remedy=f"use these names: {', '.join(sorted(known))}",
         )
+    own = {"device", "checkpoint", "checkpoint_interval", *method.files} & {*arguments}
     alone = method.programs == (program,) and program.outputs.keys() == {"prediction"}
-    if program.quick and not (alone and program.environment == "core" and not program.threaded):
+    shares = alone and not own and not program.threaded and program.environment == "core"
+    if program.quick and not shares:
         raise InputError(
             "a quick program shares its job with others: it has to be the only one of its method, "
-            "write nothing but a prediction, and need neither threads nor an environment",
+            "write nothing but a prediction, and need neither threads, device, checkpoints, files "
+            "of its settings nor an environment",
             where=str(path),
             remedy="leave out quick=True",
         )
