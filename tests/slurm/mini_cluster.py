@@ -26,6 +26,8 @@ MARK = "# Written by tests/slurm/mini_cluster.py, process "
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 NODES = ("c1", "c2", "g1")
 PATIENCE = 60.0  # seconds for daemons to come up, or to go
+LAST_WORDS = 10.0  # seconds for the command and its jobs to end when they are told to
+OF_COMMAND = "MINI_SLURM"  # variable in the environment of the command, and so of its jobs
 MEMORY = 8000  # MB of each node
 MINUTES = 120  # longest run time that the partitions allow
 
@@ -134,7 +136,7 @@ class Cluster:
     def stop_node(self, node: str) -> None:
         """End a node with all that runs on it, as a loss of power would."""
         end(self.folder / f"slurmd.{node}.pid", signal.SIGKILL)
-        running = processes_of(node)
+        running = processes_with("SLURMD_NODENAME", node)
         # What watches a step goes first, since it would report the end of the others.
         for pid in [*{parent_of(pid) for pid in running} - set(running), *running]:
             if pid > 1:
@@ -142,9 +144,10 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Stop whatever was started."""
+        """Stop whatever was started, jobs first: their daemons would outlive the controller."""
         subprocess.run(["scancel", "--state=PENDING"], check=False, capture_output=True)
         subprocess.run(["scancel", "--state=RUNNING"], check=False, capture_output=True)
+        end_all([pid for node in NODES for pid in processes_with("SLURMD_NODENAME", node)])
         subprocess.run(["scontrol", "shutdown"], check=False, capture_output=True, timeout=PATIENCE)
         for name in ("slurmctld", *(f"slurmd.{node}" for node in NODES)):
             end(self.folder / f"{name}.pid", signal.SIGTERM)
@@ -210,14 +213,28 @@ def end(pid_file: Path, how: signal.Signals) -> None:
     pid_file.unlink(missing_ok=True)
 
 
-def processes_of(node: str) -> list[int]:
-    """Processes of the jobs on a node."""
+def processes_with(name: str, value: object) -> list[int]:
+    """Other processes that have a variable in their environment, such as the jobs of a node."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"SLURMD_NODENAME={node}\0" in (process / "environ").read_text(errors="replace"):
+            variables = (process / "environ").read_text(errors="replace").split("\0")
+            if f"{name}={value}" in variables and int(process.name) != os.getpid():
                 found.append(int(process.name))
     return found
+
+
+def end_all(processes: Sequence[int]) -> None:
+    """Tell processes to end, wait for it, and end by force what is still there."""
+    deadline = time.monotonic() + LAST_WORDS
+    left = list(processes)
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, how)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = [pid for pid in left if Path("/proc", str(pid)).exists()]
 
 
 def parent_of(pid: int) -> int:
@@ -284,8 +301,13 @@ def main(arguments: Sequence[str]) -> int:
     if not words:
         parser.error("name a command after --")
     try:
-        with mini_cluster(install=given.install, minutes=given.minutes):
-            return subprocess.run(words, check=False).returncode
+        with mini_cluster(install=given.install, minutes=given.minutes) as cluster:
+            folder = str(cluster.folder)
+            try:
+                own = os.environ | {OF_COMMAND: folder}
+                return subprocess.run(words, check=False, env=own).returncode
+            finally:
+                end_all(processes_with(OF_COMMAND, folder))
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2

@@ -1,7 +1,9 @@
 """The cluster of the tests: it runs jobs, goes without a trace, and leaves other clusters alone."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from tests.slurm import mini_cluster as script
 
 def daemons() -> set[str]:
     """Numbers of the processes of SLURM and munge."""
-    done = subprocess.run(["pgrep", "slurmctld|slurmd|munged"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["pgrep", "slurmctld|slurmd|slurmstepd|munged"], capture_output=True, text=True
+    )
     return set(done.stdout.split())
 
 
@@ -36,6 +40,24 @@ def test_jobs_run_where_they_belong_and_nothing_stays(tmp_path: Path) -> None:
     assert nodes["cpu"] in {"c1", "c2"}
     assert nodes["gpu"] == "g1"
     assert (tmp_path / "gpu").read_text().strip() == "g1:0"
+    assert daemons() == before
+    assert not (script.ETC / "slurm.conf").exists()
+
+
+@pytest.mark.usefixtures("alone")
+def test_told_to_end_it_takes_its_command_and_jobs_with_it(tmp_path: Path) -> None:
+    before = daemons()
+    started, job = tmp_path / "started", f"touch {tmp_path}/started; exec sleep 731"
+    wait = f"sbatch -o /dev/null --wrap '{job}'; sleep 732; true"  # the shell has a child
+    cluster = subprocess.Popen([sys.executable, script.__file__, "--", "sh", "-c", wait])
+    deadline = time.monotonic() + script.PATIENCE
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    cluster.terminate()
+    assert cluster.wait(timeout=script.PATIENCE) == 128 + signal.SIGTERM
+    left = subprocess.run(["pgrep", "-f", "^sleep 73[12]$"], capture_output=True, text=True)
+    assert left.stdout == ""
     assert daemons() == before
     assert not (script.ETC / "slurm.conf").exists()
 
