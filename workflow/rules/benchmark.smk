@@ -20,7 +20,7 @@ if QUICK_FITS:
             "../../envs/core.yaml"
         params:
             programs=quick_programs,
-            code=code_of_quick_methods(),
+            code=codes_of(fit.method for fit in QUICK_FITS),
             source=source("benchmark/predict_quickly"),
         script:
             "../scripts/benchmark/predict_quickly.py"

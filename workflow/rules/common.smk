@@ -438,18 +438,9 @@ def folds_with_own_job(method):
     return rf"(?!(?:{'|'.join(FOLDS)})/{method.name}/(?:{variants})/)(?:{names})"
 
 
-def code_of_quick_methods():
-    """Hashes of the programs of quick methods."""
-    methods = [PLAN.methods[fit.method] for fit in QUICK_FITS]
-    return [code_of(method, last_program(method)) for method in methods]
-
-
 def quick_programs(wildcards):
     """Module of every quick method's program, and its arguments but for the prediction."""
-    return [
-        (f"{fit.method}.{last_program(PLAN.methods[fit.method]).script}", read | values)
-        for fit, read, values in quick_arguments(wildcards.fold)
-    ]
+    return [(module, read | values) for module, read, values in quick_arguments(wildcards.fold)]
 
 
 def files_of_quick_methods(wildcards):
@@ -459,23 +450,18 @@ def files_of_quick_methods(wildcards):
 
 
 def quick_arguments(fold):
-    """Fits of quick methods, with the files that their programs read, and values, by argument."""
+    """Modules of quick methods' programs, with files that they read, and values, by argument."""
     found = []
     for fit in QUICK_FITS:
         method = PLAN.methods[fit.method]
         program = last_program(method)
-        own = arguments_of(script_of(method, program))
-        paths = {
-            argument: f"{RESULTS}/folds/{fold}/data/{file}"
-            for argument, file in (FOLD_FILES | HELD_OUT_FILES).items()
-        }
-        name = f"{fit.method}/{fit.variant.settings}/{program.script}"
-        paths["settings"] = f"{RESULTS}/settings/{name}.json"
-        values = params_of(method, program)
+        own = params_of(method, program)
+        arguments = arguments_of(script_of(method, program))
+        values = {name: own[name] for name in arguments if name in own}
         if "seed" in values:
             values["seed"] = values["seed"]({"fold": fold, "variant": str(fit.variant)})
-        read, given = ({n: all_[n] for n in own if n in all_} for all_ in (paths, values))
-        found.append((fit, read, given))
+        read = files_read(method, program, fold, fit.variant)
+        found.append((f"{method.name}.{program.script}", read, values))
     return found
 
 
@@ -492,6 +478,19 @@ def last_program(method):
     return [program for program in method.programs if "prediction" in program.outputs][-1]
 
 
+def files_read(method, program, fold, variant):
+    """Files that a program in our own environment reads for a fit, by argument."""
+    settings_name = f"{method.name}/{variant.settings}/{program.script}"
+    paths = {
+        argument: f"{RESULTS}/folds/{fold}/data/{file}"
+        for argument, file in (FOLD_FILES | HELD_OUT_FILES).items()
+    }
+    for argument, (earlier, _) in provided_before(method, program).items():
+        paths[argument] = output_of(method.name, earlier.script, argument, fold, variant)
+    paths["settings"] = f"{RESULTS}/settings/{settings_name}.json"
+    return {own: paths[own] for own in arguments_of(script_of(method, program)) if own in paths}
+
+
 def files_to_reproduce(names, fold):
     """Method, module, argument and path of what methods read to draw what they trained on.
 
@@ -505,30 +504,24 @@ def files_to_reproduce(names, fold):
         if method is None or method.kind == "reference":
             continue
         program = last_program(method)
-        arguments = arguments_of(script_of(method, program))
-        if "environment" in arguments:
+        if "environment" in arguments_of(script_of(method, program)):
             continue
-        before = provided_before(method, program)
-        settings_name = fit.variant.settings
-        paths = {
-            **{own: f"{RESULTS}/folds/{fold}/data/{file}" for own, file in FOLD_FILES.items()},
-            **{
-                own: output_of(method.name, earlier.script, own, fold, fit.variant)
-                for own, (earlier, _) in before.items()
-            },
-            "settings": f"{RESULTS}/settings/{method.name}/{settings_name}/{program.script}.json",
-        }
-        wanted = [own for own in arguments if own in paths and own != "test_perturbations"]
+        paths = files_read(method, program, fold, fit.variant)
+        del paths["test_perturbations"]
         imported = f"methods.{method.name}.{program.script}"
-        files += [(name, imported, own, paths[own]) for own in wanted]
+        files += [(name, imported, argument, path) for argument, path in paths.items()]
     return files
+
+
+def codes_of(methods):
+    """Hashes of the programs by which methods predict."""
+    own = [PLAN.methods[name] for name in methods]
+    return [code_of(method, last_program(method)) for method in own]
 
 
 def code_of_fitted(files):
     """Hashes of the programs that reproduce them."""
-    methods = dict.fromkeys(Fit.parse(name).method for name, *_ in files)
-    scripts = [script_of(PLAN.methods[name], last_program(PLAN.methods[name])) for name in methods]
-    return [source_hash(ROOT, script.relative_to(ROOT)) for script in scripts]
+    return codes_of(dict.fromkeys(Fit.parse(name).method for name, *_ in files))
 
 
 def given_values(name):
