@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from pipeline.job import set_threads
+
 Run = Callable[[], object]
 Prepare = Callable[[str], Run]
 """From a device to what is timed; what it needs is made before the clock starts."""
@@ -129,8 +131,7 @@ def in_own_process(function: Callable[..., Any], threads: int, *arguments: objec
     receiver, sender = context.Pipe(duplex=False)
 
     def child() -> None:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(True)  # as the jobs of the workflow do
+        set_threads(threads)  # and all else that the jobs of the workflow set
         try:
             sender.send((True, function(*arguments)))
         except Exception as error:

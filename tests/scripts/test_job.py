@@ -1,6 +1,7 @@
 """Files, tables, seeds, hashes of code, and how a script behaves as a job."""
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from pipeline.sources import source_hash
 from pipeline.tables import read_tsv, write_tsv
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "workflow/scripts")])
 
 
 def test_atomic_leaves_nothing_behind_when_it_fails(tmp_path):
@@ -235,3 +237,35 @@ def test_success_passes_named_arguments(tmp_path):
     )
     assert result.returncode == 0
     assert (tmp_path / "out/table.tsv").read_text() == "x\n1\n"
+
+
+FREED = """
+    from pathlib import Path
+    import torch
+    from pipeline.job import set_threads
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+    if {keep}:
+        set_threads(1)
+    before = resident()
+    tensors = [torch.ones(2**18) for _ in range(200)]  # of a MiB each
+    del tensors
+    print(resident() - before)
+"""
+
+
+def kept(keep):
+    """MiB that a process still has of 200 after they are freed."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FREED).format(keep=keep)],
+        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": PYTHONPATH},
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc of glibc")
+def test_freed_tensors_are_kept_for_the_next_ones():
+    assert kept(keep=True) > 150
+    assert kept(keep=False) < 50
