@@ -89,18 +89,26 @@ def main() -> None:
         prior = PriorTraining(counts, genes, eta, several, seed=1, device=device)
         add(f"prior, a step of {conditions} conditions", steps(prior), arguments.steps,
             settings.steps // conditions)  # fmt: skip
+    for how, changed in (
+        ("in float32", replace(settings, network_precision="float32")),
+        ("compiled", replace(settings, fused=True)),
+    ):
+        prior = PriorTraining(counts, genes, eta, changed, seed=1, device=device)
+        add(f"prior, a step, {how}", steps(prior), arguments.steps, settings.steps)
     del prior
 
     drift_settings = DriftSettings()
-    drift = Drift(GENES, TARGETS, drift_settings).to(device)
     generator = torch.Generator().manual_seed(1)
     states = torch.randn(CONDITIONS, CELLS, GENES, generator=generator)
     names = [f"T{i}" for i in range(TARGETS)]
     members = [[], *([t] for t in names)]
     members += [[names[i % TARGETS], names[(i + 7) % TARGETS]] for i in range(CONDITIONS)]
     membership = torch.cat([multi_hot([own], names) for own in members[:CONDITIONS]])
-    training = DriftTraining(drift, states, membership, seed=1)
-    add("drift, a step", steps(training), arguments.steps, drift_settings.steps)
+    single = replace(drift_settings, network_precision="float32")
+    for how, own in ((", in float32", single), ("", drift_settings)):
+        drift = Drift(GENES, TARGETS, own).to(device)
+        training = DriftTraining(drift, states, membership, seed=1)
+        add(f"drift, a step{how}", steps(training), arguments.steps, own.steps)
     transform = StateTransform.fit(states[:3].to(device), states[0].to(device), eta.to(device),
                                    StateSettings())  # fmt: skip
     model = LCD(genes, names, drift, transform, torch.full((GENES,), 0.1, device=device))

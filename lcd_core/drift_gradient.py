@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lcd_core.drift import Drift
+from lcd_core.precision import products
 
 
 def loss_and_gradients(
@@ -49,7 +50,7 @@ def loss_and_gradients(
     inner, outer = cast(nn.Linear, drift.time[0]), cast(nn.Linear, drift.time[2])
     n = len(clean)
     condition, level = condition.expand(n), level.expand(n)
-    with torch.no_grad():
+    with torch.no_grad(), products(own.network_precision):
         embedding = membership @ drift.embedding
         first: Tensor = first_layer.bias
         second = middle.bias - middle.weight.sum(dim=1)

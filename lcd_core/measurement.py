@@ -5,7 +5,10 @@ zero with probability ``pi_g`` and Poisson otherwise. The log-likelihood of many
 states is computed as one matrix product, see :func:`log_likelihood`.
 """
 
+import functools
+import logging
 import math
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +18,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lcd_core.errors import InputError
+from lcd_core.precision import products
+
+logger = logging.getLogger(__name__)
 
 # Below this state log softplus(x) is x - exp(x)/2 to double precision, while the logarithm of
 # softplus itself loses digits and, further down, underflows.
@@ -23,6 +29,9 @@ FAR_BELOW = -18.0
 # Below this state softplus(x) is exp(x), and log softplus(x) is x, to double precision; it is
 # still far from where exp(x) underflows in single precision.
 UNDERFLOW = -80.0
+
+BLOCK = 2**20
+"""States times genes that the likelihood takes at a time on a CPU."""
 
 
 def rate_scale(control_counts: NDArray[np.integer[Any]] | NDArray[np.floating[Any]]) -> Tensor:
@@ -140,58 +149,140 @@ class CountFeatures:
         return self.batch(torch.arange(len(self), device=self.counts.device))
 
 
+def _of_states(x: Tensor, logit_pi: Tensor, eta: Tensor) -> tuple[Tensor, ...]:
+    """What the likelihood and its gradient need of states, all elementwise but for one sum.
+
+    With ``l = logit(pi)`` and ``z = l + mu``: ``a - c = -softplus(z)`` and
+    ``c = -softplus(l) + max(l, -mu) + log1p(exp(-|z|))``, neither of which cancels. The same few
+    tensors serve over and over, which matters because for a hundred genes this, not the matrix
+    product, is what a step costs.
+
+    Returns
+    -------
+    tuple
+        ``[a - c, log softplus(x)]``, (..., M, 2d); ``c + softplus(l)`` summed over genes, (..., M);
+        ``d mu / dx``, ``d log softplus(x) / dx`` and ``sigmoid(-z)``, (..., M, d).
+    """
+    near = x.clamp(min=UNDERFLOW)
+    softplus = torch.exp(near.abs().neg_()).log1p_().add_(near.clamp(min=0))  # (..., M, d)
+    mu = eta * softplus
+    z = logit_pi + mu
+    tail = torch.exp(z.abs().neg_()).log1p_()
+    features = torch.cat([z.clamp(min=0).add_(tail).neg_(), softplus.log().add_(x - near)], dim=-1)
+    rate_slope = torch.sigmoid(near)
+    slope = torch.div(rate_slope, softplus, out=softplus)
+    sigmoid_minus_z = torch.sigmoid(z.neg_())
+    log_zero = torch.maximum(logit_pi, mu.neg_()).add_(tail)  # log p(y = 0), + softplus(l)
+    return features, log_zero.sum(dim=-1), rate_slope.mul_(eta), slope, sigmoid_minus_z
+
+
+def _gradient_of_states(
+    grad: Tensor, total: Tensor, rate_slope: Tensor, slope: Tensor, sigmoid_minus_z: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradient of states, (..., M, d), and of ``logit(pi)``, (d,), but for what it has of ``l``.
+
+    ``grad`` is the gradient of ``_of_states``' first tensor, (..., M, 2d), and ``total`` that of
+    its second, (..., M, 1).
+    """
+    d = slope.shape[-1]
+    positive = grad[..., :d]  # gradient summed over cells with y > 0
+    zero = total - positive  # ... over cells with y = 0
+    explained = sigmoid_minus_z * zero  # their share explained by the Poisson
+    grad_logit = (zero - explained).flatten(end_dim=-2).sum(dim=0)
+    grad_x = explained.add_(positive).mul_(rate_slope).neg_()
+    return grad_x.addcmul_(grad[..., d:], slope), grad_logit
+
+
 class _LogLikelihood(torch.autograd.Function):
     """``rowsum(c) + [1[y>0], y] @ [a - c, log softplus(x)]^T + constant``, gradient by hand.
 
-    With ``l = logit(pi)`` and ``z = l + mu``: ``a - c = -softplus(z)`` and
-    ``c = -softplus(l) + max(l, -mu) + log1p(exp(-|z|))``, neither of which cancels. The gradient
-    reuses the same few elementwise tensors, which matters because for a hundred genes the
-    elementwise work, not the matrix product, is what a step costs.
+    On a CPU in blocks of states whose tensors stay in its cache, unless it is compiled.
     """
 
     @staticmethod
+    @products("float32")
     def forward(
-        ctx: Any, x: Tensor, logit_pi: Tensor, eta: Tensor, features: Tensor, constant: Tensor
+        ctx: Any,
+        x: Tensor,
+        logit_pi: Tensor,
+        eta: Tensor,
+        features: Tensor,
+        constant: Tensor,
+        fused: bool,
     ) -> Tensor:
-        d = x.shape[-1]
-        near = x.clamp(min=UNDERFLOW)
-        softplus = torch.exp(near.abs().neg_()).log1p_().add_(near.clamp(min=0))  # (..., M, d)
-        mu = eta * softplus
-        z = logit_pi + mu
-        tail = torch.exp(z.abs().neg_()).log1p_()
-        state_features = torch.empty(*x.shape[:-1], 2 * d, dtype=x.dtype, device=x.device)
-        torch.add(z.clamp(min=0), tail, out=state_features[..., :d]).neg_()
-        torch.log(softplus, out=state_features[..., d:]).add_(x - near)
-        rate_slope = torch.sigmoid(near)
-        slope = torch.div(rate_slope, softplus, out=softplus)  # d log softplus / dx
-        sigmoid_minus_z = torch.sigmoid(z.neg_())
-        log_zero = torch.maximum(logit_pi, mu.neg_()).add_(tail)  # log p(y = 0), + softplus(l)
-        row = log_zero.sum(dim=-1) - torch.nn.functional.softplus(logit_pi).sum()
-        logp = torch.matmul(features, state_features.mT)  # (..., B, M)
-        logp += row.unsqueeze(-2)
-        logp += constant.unsqueeze(-1)
-        ctx.save_for_backward(rate_slope.mul_(eta), slope, sigmoid_minus_z, logit_pi, features)
-        return logp
+        of_states_of = _in_one_pass(_of_states) if fused else _of_states
+        offset = torch.nn.functional.softplus(logit_pi).sum()
+        parts: list[Tensor] = []
+        kept: list[Tensor] = []
+        for block in x.split(x.shape[-2] if fused else _states_in_a_block(x), dim=-2):
+            of_states, log_zero, *slopes = of_states_of(block, logit_pi, eta)
+            logp = torch.matmul(features, of_states.mT)  # (..., B, M)
+            logp += (log_zero - offset).unsqueeze(-2)
+            logp += constant.unsqueeze(-1)
+            parts.append(logp)
+            kept += slopes
+        ctx.fused = fused
+        ctx.save_for_backward(logit_pi, features, *kept)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        rate_slope, slope, sigmoid_minus_z, logit_pi, features = ctx.saved_tensors
-        d = slope.shape[-1]
-        grad_state = torch.matmul(grad.mT, features)  # (..., M, 2d)
-        positive = grad_state[..., :d]  # gradient summed over cells with y > 0
-        per_state = grad.sum(dim=-2).unsqueeze(-1)  # (..., M, 1)
-        zero = per_state - positive  # ... over cells with y = 0
-        explained = sigmoid_minus_z * zero  # their share explained by the Poisson
-        grad_logit = (zero - explained).flatten(end_dim=-2).sum(dim=0)
-        grad_logit -= torch.sigmoid(logit_pi) * per_state.sum()
-        grad_x = explained.add_(positive).mul_(rate_slope).neg_()
-        grad_x.addcmul_(grad_state[..., d:], slope)
-        return grad_x, grad_logit, None, None, None
+    @products("float32")
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+        gradient_of = _in_one_pass(_gradient_of_states) if ctx.fused else _gradient_of_states
+        logit_pi, features, *kept = ctx.saved_tensors
+        blocks = [kept[i : i + 3] for i in range(0, len(kept), 3)]
+        states = blocks[0][0].shape[-2]
+        of_x = []
+        grad_logit = torch.zeros_like(logit_pi)
+        for own, slopes in zip(grad.split(states, dim=-1), blocks, strict=True):
+            total = own.sum(dim=-2).unsqueeze(-1)  # (..., M, 1)
+            grad_x, part = gradient_of(torch.matmul(own.mT, features), total, *slopes)
+            grad_logit += part.sub_(torch.sigmoid(logit_pi) * total.sum())
+            of_x.append(grad_x)
+        grad_x = of_x[0] if len(of_x) == 1 else torch.cat(of_x, dim=-2)
+        return grad_x, grad_logit, None, None, None, None
+
+
+def _states_in_a_block(x: Tensor) -> int:
+    """Of states (..., M, d)."""
+    *leading, states, genes = x.shape
+    if x.device.type != "cpu":
+        return int(states)
+    return max(1, min(states, BLOCK // (math.prod(leading) * genes)))
+
+
+@functools.cache
+def _in_one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled where it is first called with tensors of a shape."""
+    return torch.compile(function, dynamic=False)
+
+
+def can_fuse(genes: int, device: torch.device) -> bool:
+    """Whether :func:`log_likelihood` can be compiled here; if not, a warning says why."""
+    row = torch.zeros(1, genes, device=device)
+    try:
+        *_, rate_slope, slope, sigmoid_minus_z = _in_one_pass(_of_states)(row, row[0], row[0] + 1)
+        both = torch.zeros(1, 2 * genes, device=device)
+        slopes = (rate_slope, slope, sigmoid_minus_z)
+        _in_one_pass(_gradient_of_states)(both, row[:, :1], *slopes)
+    except Exception as error:  # of torch's compiler, a compiler of C++, Triton or the driver
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        logger.warning(
+            "the likelihood is computed pass by pass: it could not be compiled here (%s)", lines[0]
+        )
+        return False
+    return True
 
 
 def log_likelihood(
-    x: Tensor, logit_pi: Tensor, eta: Tensor, features: Tensor, constant: Tensor
+    x: Tensor,
+    logit_pi: Tensor,
+    eta: Tensor,
+    features: Tensor,
+    constant: Tensor,
+    *,
+    fused: bool = False,
 ) -> Tensor:
     """Log-likelihood of every cell under every state, exact, as one matrix product.
 
@@ -206,14 +297,18 @@ def log_likelihood(
         Logit of the zero probability and rate scale, shape (d,). No gradient flows to ``eta``.
     features, constant
         From :class:`CountFeatures`: shapes (..., B, 2d) and (..., B).
+    fused
+        Whether what is done element by element is compiled into few passes over memory, see
+        :func:`can_fuse`.
 
     Returns
     -------
     Tensor
         Shape (..., B, M), in nats. Runs in the dtype of ``x``; keep float32 or better (counts in
-        the thousands times logarithms do not survive bf16 or tf32).
+        the thousands times logarithms do not survive bf16, nor TF32, which is not used here
+        whatever torch is set to).
     """
-    logp = _LogLikelihood.apply(x, logit_pi, eta, features, constant)  # type: ignore[no-untyped-call]
+    logp = _LogLikelihood.apply(x, logit_pi, eta, features, constant, fused)  # type: ignore[no-untyped-call]
     return cast(Tensor, logp)
 
 

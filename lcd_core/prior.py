@@ -28,11 +28,13 @@ from lcd_core.files import (
 )
 from lcd_core.measurement import (
     CountFeatures,
+    can_fuse,
     log_likelihood,
     rate_scale,
     rates,
     sample_counts,
 )
+from lcd_core.precision import products
 from lcd_core.settings import PriorSettings
 from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
@@ -86,6 +88,7 @@ class GeneratorLayout:
             ]
         self.layers = layers
         self.blocks, self.output_blocks = settings.blocks, settings.output_blocks
+        self.precision = settings.network_precision
         self.shapes: list[tuple[str, tuple[int, int]]] = []
         for name, fan_in, fan_out in layers:
             self.shapes += [(f"{name}.weight", (fan_in, fan_out)), (f"{name}.bias", (1, fan_out))]
@@ -112,7 +115,8 @@ class GeneratorLayout:
 
     def generate(self, flat: Tensor, noise: Tensor) -> Tensor:
         """States (k, M, d) of k generators with parameters (k, total) from noise (k, M, latent)."""
-        states: Tensor = _Generate.apply(flat, noise, self)  # type: ignore[no-untyped-call]
+        with products(self.precision):
+            states: Tensor = _Generate.apply(flat, noise, self)  # type: ignore[no-untyped-call]
         return states
 
 
@@ -364,6 +368,7 @@ class PriorTraining:
         self.parameters = initial.to(device)
         self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
         self.eta = eta.to(device, torch.float32)
+        self.fused = settings.fused and can_fuse(len(genes), self.device)
         self.cells = [CountFeatures(y.to(device), eta.to(device)) for y in counts.values()]
         self.generator_adam = RowAdam(self.parameters, settings.beta2)
         self.pi_adam = RowAdam(self.logit_pi, settings.beta2)
@@ -383,14 +388,15 @@ class PriorTraining:
             device=self.device,
         )
         states = self.layout.generate(phi, noise)  # (k, M, d)
-        logp = log_likelihood(states, logits, self.eta, features, constant)  # (k, B, M)
+        logp = log_likelihood(states, logits, self.eta, features, constant, fused=self.fused)
         evidence, weights = evidence_of(logp.detach(), 1.0)
         loss = -evidence
         if settings.tempered_evidence:
             tempered, tempered_weights = evidence_of(logp.detach(), settings.temperature)
             loss = loss - tempered
             weights += tempered_weights
-        grad_phi, grad_logits = torch.autograd.grad(logp, [phi, logits], weights.neg_())
+        with products(settings.network_precision):  # of the generators: the likelihood's is its own
+            grad_phi, grad_logits = torch.autograd.grad(logp, [phi, logits], weights.neg_())
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(own) for own in (grad_phi, grad_logits)])
         )

@@ -253,6 +253,20 @@ class PriorSettings(Settings):
         source=f"{METHODS} (1)",
         gt=0,
     )
+    network_precision: str = setting(
+        "tf32",
+        "Precision of the generators' products on a GPU: `tf32` takes a fraction of the time. The "
+        "likelihood is in float32 with either, and a CPU computes in float32.",
+        source=f"{PIPELINE}; {METHODS} (not stated)",
+        choices=("float32", "tf32"),
+    )
+    fused: bool = setting(
+        False,
+        "Whether the parts of the likelihood that go element by element are compiled into few "
+        "passes over memory. Needs a compiler of C and C++ where the fit runs; without one a "
+        "warning is logged.",
+        source=PIPELINE,
+    )
     log_every: int = setting(
         100, "Steps between two rows of the training table.", source=PIPELINE, unit="steps", ge=1
     )
@@ -422,6 +436,13 @@ class DriftSettings(Settings):
         "Whether every state of a step occurs twice, with the same noise of either sign: where "
         "noise is small the gradient then hardly varies, and half of the steps do. Published: no.",
         source=f"{METHODS} (false)",
+    )
+    network_precision: str = setting(
+        "tf32",
+        "Precision of the network's products on a GPU while it is trained: `tf32` takes a "
+        "fraction of the time. A CPU computes in float32 with either.",
+        source=f"{PIPELINE}; {METHODS} (not stated)",
+        choices=("float32", "tf32"),
     )
     log_every: int = setting(
         100, "Steps between two rows of the training table.", source=PIPELINE, unit="steps", ge=1

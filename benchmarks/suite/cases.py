@@ -22,7 +22,7 @@ from lcd_core.conditions import multi_hot
 from lcd_core.direct_effects import direct_effects
 from lcd_core.drift import Drift
 from lcd_core.linearisation import nearest_level
-from lcd_core.measurement import CountFeatures, log_likelihood, log_softplus, rate_scale
+from lcd_core.measurement import CountFeatures, can_fuse, log_likelihood, log_softplus, rate_scale
 from lcd_core.prior import GeneratorLayout, PriorTraining, evidence_of, parameters_of_generator
 from lcd_core.responses import limit_responses
 from lcd_core.sampling import sample_states
@@ -54,15 +54,17 @@ def likelihood_inputs(states: int, genes: int, device: str) -> tuple[Tensor, ...
     return x, logit, torch.full((genes,), 3.0, device=device), counts
 
 
-def evidence(states: int, genes: int) -> Callable[[str], Run]:
+def evidence(states: int, genes: int, *, fused: bool = False) -> Callable[[str], Run]:
     """Evidence of a batch of cells with its gradient, as in a step of the prior."""
 
     def prepare(device: str) -> Run:
+        if fused and not can_fuse(genes, torch.device(device)):
+            raise RuntimeError("nothing to time: the likelihood could not be compiled")
         x, logit, eta, counts = likelihood_inputs(states, genes, device)
         features, constant = CountFeatures(counts, eta).all()
 
         def run() -> object:
-            logp = log_likelihood(x, logit, eta, features, constant)
+            logp = log_likelihood(x, logit, eta, features, constant, fused=fused)
             _, weights = evidence_of(logp.detach(), 1.0)
             return torch.autograd.grad(logp, [x, logit], weights)
 
@@ -512,6 +514,12 @@ def cases(size: str) -> Iterator[Case]:
             "evidence and its gradient", {"cells": CELLS, "states": states, "genes": genes},
             evidence(states, genes), evidence_written_out(states, genes),
             "tensor of cells x states x genes", evidence_work(states, genes),
+        )  # fmt: skip
+    for states, genes in [(1000, 1000), *([(20_000, 1000)] * full)]:
+        yield Case(
+            "evidence, compiled", {"cells": CELLS, "states": states, "genes": genes},
+            evidence(states, genes, fused=True), evidence(states, genes), "pass by pass",
+            evidence_work(states, genes),
         )  # fmt: skip
     for states, genes in [(300, 60), (500, 250), *([(1000, 1000), (20_000, 1000)] * full)]:
         yield Case(

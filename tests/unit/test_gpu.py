@@ -1,5 +1,7 @@
 """What only a GPU can show: no step waits for the one before, and interrupted fits go on there."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -10,12 +12,13 @@ from lcd_core.prior import PriorTraining
 from lcd_core.score_matching import DriftTraining
 from lcd_core.training import train
 from tests.unit.test_checkpoints import StopAt, assert_same, drift_training, prior_training
+from tests.unit.test_precision import check_budget, gradients_of_a_drift, gradients_of_a_prior
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def prior_on_gpu():
-    small = prior_training()
+def prior_on_gpu(**changes):
+    small = prior_training(**changes)
     counts = {name: own.counts.int() for name, own in zip(small.names, small.cells, strict=True)}
     return PriorTraining(
         counts, small.genes, small.eta, small.settings, seed=3, device=torch.device("cuda")
@@ -82,3 +85,14 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(name, tmp_path):
 @pytest.mark.usefixtures("states_stay_on_the_host")
 def test_so_does_one_with_its_states_on_the_host(tmp_path):
     test_an_interrupted_training_goes_on_to_the_same_bits("drift", tmp_path)
+
+
+def test_tf32_of_the_card_keeps_the_budget_of_the_emulated_one():
+    check_budget(lambda *how: gradients_of_a_prior(*how, 1.0, "cuda"), nullcontext)
+    check_budget(lambda *how: gradients_of_a_drift(*how, 1.0, "cuda"), nullcontext)
+
+
+def test_a_compiled_likelihood_gives_the_same_but_for_rounding():
+    own, plain = prior_on_gpu(fused=True), prior_on_gpu()
+    assert own.fused
+    torch.testing.assert_close(own.step(), plain.step(), rtol=1e-5, atol=1e-6)

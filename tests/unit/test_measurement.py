@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import gammaln
 
+from lcd_core import measurement
 from lcd_core.errors import InputError
 from lcd_core.measurement import (
     CountFeatures,
+    can_fuse,
     log_evidence,
     log_likelihood,
     log_softplus,
@@ -64,11 +66,11 @@ def reference_gradient(counts, x, eta, logit, weights):
     return x.grad.numpy(), logit.grad.numpy()
 
 
-def evaluate(counts, x, eta, logit, weights, dtype):
+def evaluate(counts, x, eta, logit, weights, dtype, **how):
     features, constant = CountFeatures(torch.from_numpy(counts), torch.from_numpy(eta), dtype).all()
     x = torch.from_numpy(x).to(dtype).requires_grad_()
     logit = torch.from_numpy(logit).to(dtype).requires_grad_()
-    logp = log_likelihood(x, logit, torch.from_numpy(eta).to(dtype), features, constant)
+    logp = log_likelihood(x, logit, torch.from_numpy(eta).to(dtype), features, constant, **how)
     (logp * torch.from_numpy(weights).to(dtype)).sum().backward()
     return logp.detach().numpy(), x.grad.numpy(), logit.grad.numpy()
 
@@ -125,6 +127,56 @@ def test_float64_agrees_with_reference_to_rounding(case):
     assert value_error(logp, expected) < 1e-11
     assert gradient_error(grad_x, expected_x, weights) < 1e-7
     assert gradient_error(grad_logit, expected_logit, weights) < 1e-9
+
+
+@pytest.mark.parametrize("block", [1, 10, 11 * 6, 12 * 6])
+def test_blocks_of_states_change_nothing(block, monkeypatch):
+    """Blocks of one state and more, the last one smaller, and of all: d = 6, M = 12."""
+    counts, x, eta, logit = draw_case(4, 5, 12, 6, True, True)
+    weights = np.random.default_rng(1).normal(size=(5, 12))
+    monkeypatch.setattr(measurement, "BLOCK", block)
+    logp, grad_x, grad_logit = evaluate(counts, x, eta, logit, weights, torch.float64)
+    expected_x, expected_logit = reference_gradient(counts, x, eta, logit, weights)
+    assert value_error(logp, log_likelihood_reference(counts, x, eta, logit)) < 1e-11
+    assert gradient_error(grad_x, expected_x, weights) < 1e-7
+    assert gradient_error(grad_logit, expected_logit, weights) < 1e-9
+
+
+def test_blocks_of_several_conditions(monkeypatch):
+    x = torch.randn(3, 7, 4, dtype=torch.float64)
+    features, constant = torch.rand(3, 2, 8, dtype=torch.float64), torch.zeros(3, 2).double()
+    rest = (torch.zeros(4).double(), torch.ones(4).double(), features, constant)
+    at_once = log_likelihood(x, *rest)
+    monkeypatch.setattr(measurement, "BLOCK", 2 * 3 * 4)  # two states of each condition
+    torch.testing.assert_close(log_likelihood(x, *rest), at_once)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fused_agrees_with_the_reference(dtype):
+    counts, x, eta, logit = draw_case(5, 7, 40, 30, True, True)
+    x, eta, logit = (own.astype(np.float32).astype(float) for own in (x, eta, logit))
+    weights = np.random.default_rng(1).normal(size=(7, 40)).astype(np.float32).astype(float)
+    if not can_fuse(30, torch.device("cpu")):
+        pytest.skip("no compiler of C++")
+    logp, grad_x, grad_logit = evaluate(counts, x, eta, logit, weights, dtype, fused=True)
+    expected_x, expected_logit = reference_gradient(counts, x, eta, logit, weights)
+    single = dtype == torch.float32
+    expected = log_likelihood_reference(counts, x, eta, logit)
+    assert value_error(logp, expected) < (1e-5 if single else 1e-11)
+    assert gradient_error(grad_x, expected_x, weights) < (1e-4 if single else 1e-7)
+    assert gradient_error(grad_logit, expected_logit, weights) < (1e-4 if single else 1e-9)
+
+
+def test_without_a_compiler_a_warning_says_so(monkeypatch, caplog):
+    def fail(function):
+        raise RuntimeError("no compiler found\nlong trace")
+
+    monkeypatch.setattr(measurement, "_in_one_pass", fail)
+    assert not can_fuse(5, torch.device("cpu"))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "no compiler found" in record.message
+    assert "trace" not in record.message
 
 
 def test_reference_agrees_with_scipy_poisson():
