@@ -380,14 +380,7 @@ class PriorTraining:
         features, constant = self._draw_cells(rows)
         phi = torch.stack([self.parameters[row] for row in rows]).requires_grad_()
         logits = self.logit_pi[0].clone().requires_grad_()
-        noise = torch.randn(
-            len(rows),
-            settings.monte_carlo_states,
-            settings.latent_dimensions,
-            generator=self.noise,
-            device=self.device,
-        )
-        states = self.layout.generate(phi, noise)  # (k, M, d)
+        states = self.layout.generate(phi, self._draw_noise(len(rows)))  # (k, M, d)
         logp = log_likelihood(states, logits, self.eta, features, constant, fused=self.fused)
         evidence, weights = evidence_of(logp.detach(), 1.0)
         loss = -evidence
@@ -484,6 +477,12 @@ class PriorTraining:
         order = torch.randperm(len(self.names), generator=self.draws)
         rows: list[int] = order[: self.settings.conditions_per_step].tolist()
         return rows
+
+    def _draw_noise(self, number: int) -> Tensor:
+        """Of so many generators, (number, M, latent)."""
+        own = self.settings
+        shape = (number, own.monte_carlo_states, own.latent_dimensions)
+        return torch.randn(shape, generator=self.noise, device=self.device)
 
     def _draw_cells(self, rows: list[int]) -> tuple[Tensor, Tensor]:
         """Features (k, B, 2d) and constants (k, B) of a batch of each condition's cells."""
