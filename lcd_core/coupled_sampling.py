@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lcd_core.drift import Drift
 from lcd_core.errors import InputError
+from lcd_core.sampling import anneal_
 from lcd_core.settings import SamplerSettings
 from lcd_core.streams import stream
 
@@ -97,13 +98,7 @@ def _annealed(
     """Annealed sampling with the noise of every step shared (Eq. 13)."""
     own = _Conditions(drift, membership, n, generator)
     x = own.noise()
-    levels = range(len(own.alphas)) if settings.annealing else [0] * len(own.alphas)
-    for level in reversed(levels):
-        step = settings.step_size * own.alphas[level]
-        noise_scale = own.alphas[level] * (2.0 * settings.step_size) ** 0.5
-        for _ in range(settings.steps_per_level):
-            own.drift.move_(x, level, step)
-            own.by_condition(x).add_(own.noise_of_one(), alpha=noise_scale)
+    anneal_(own.drift, x, settings, own.noise_of_one)
     return own.by_condition(x)
 
 

@@ -467,6 +467,10 @@ class DriftSettings(Settings):
         self._check_warm_up(self.warmup_steps, self.steps)
 
 
+EULER_MARUYAMA, LEIMKUHLER_MATTHEWS = "euler_maruyama", "leimkuhler_matthews"
+"""Schemes of the annealed sampler."""
+
+
 @dataclass(frozen=True)
 class SamplerSettings(Settings):
     """The annealed sampler: the step at noise level alpha is ``step_size * alpha^2`` (Eq. 13).
@@ -492,6 +496,14 @@ class SamplerSettings(Settings):
         unit="steps",
         ge=1,
     )
+    scheme: str = setting(
+        EULER_MARUYAMA,
+        "What a step is: `euler_maruyama` as published, or `leimkuhler_matthews`, which has half "
+        "of its noise before the drift: as costly, and of second order, so that steps may be "
+        "large. From the preset unless that is `custom`.",
+        source=f"{METHODS} (euler_maruyama)",
+        choices=(EULER_MARUYAMA, LEIMKUHLER_MATTHEWS),
+    )
     annealing: bool = setting(
         True,
         "Whether the noise levels are gone through from the largest to the smallest; `false`, as "
@@ -515,7 +527,7 @@ PRESETS = {
     "released": SamplerSettings(step_size=0.01, steps_per_level=500),
     "fine": SamplerSettings(step_size=0.1, steps_per_level=100),
     "default": SamplerSettings(),
-    "fast": SamplerSettings(step_size=1.0, steps_per_level=5),
+    "fast": SamplerSettings(step_size=1.8, steps_per_level=5, scheme=LEIMKUHLER_MATTHEWS),
 }
 
 

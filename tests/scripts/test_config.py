@@ -136,10 +136,10 @@ class TestDefaults:
     @pytest.mark.parametrize("name", list(PRESETS))
     def test_preset_fills_in_the_sampler(self, name: str) -> None:
         sampling = load_config(lcd(sampling={"preset": name}), "x").methods.lcd.sampling
-        assert (sampling.step_size, sampling.steps_per_level) == (
-            PRESETS[name].step_size,
-            PRESETS[name].steps_per_level,
-        )
+        meant = PRESETS[name]
+        assert (sampling.step_size, sampling.steps_per_level, sampling.scheme) == (
+            meant.step_size, meant.steps_per_level, meant.scheme
+        )  # fmt: skip
 
     def test_preset_of_a_variant_fills_in_its_sampler(self) -> None:
         variants = {"quick": {"sampling": {"preset": "fast"}}}
@@ -151,6 +151,7 @@ class TestDefaults:
         for name, preset in (("default", "fine"), ("quick", "fast")):
             assert found[name]["steps_per_level"] == PRESETS[preset].steps_per_level
             assert found[name]["step_size"] == PRESETS[preset].step_size
+            assert found[name]["scheme"] == PRESETS[preset].scheme
 
     def test_variant_may_take_back_a_custom_sampler(self) -> None:
         own = {"preset": "custom", "step_size": 0.2, "steps_per_level": 30}
@@ -160,7 +161,7 @@ class TestDefaults:
         program = plan.methods["lcd"].program("predict")
         steps = {n: plan.settings("lcd", n, program)["sampling"] for n in ("default", "v", "w")}
         assert [own["steps_per_level"] for own in steps.values()] == [30, 5, 40]
-        assert [own["step_size"] for own in steps.values()] == [0.2, 1.0, 0.2]
+        assert [own["step_size"] for own in steps.values()] == [0.2, 1.8, 0.2]
 
     def test_what_is_given_reads_back_to_the_same_variants(self) -> None:
         variants = {"v": {"preset": "paper"}, "w": {"sampling": {"preset": "fine"}}}
@@ -508,6 +509,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         lcd(sampling={"preset": "released", "step_size": 1.0}),
         "methods.lcd.sampling.step_size",
         "1.0",
+        "sampling.preset: custom",
+    ),
+    "preset and another scheme": (
+        lcd(sampling={"preset": "released", "scheme": "leimkuhler_matthews"}),
+        "methods.lcd.sampling.scheme",
+        "leimkuhler_matthews",
         "sampling.preset: custom",
     ),
     "custom without values": (

@@ -5,7 +5,13 @@ import torch
 
 from lcd_core.drift import Drift, noise_levels
 from lcd_core.sampling import sample_states
-from lcd_core.settings import DriftSettings, SamplerSettings
+from lcd_core.settings import (
+    EULER_MARUYAMA,
+    LEIMKUHLER_MATTHEWS,
+    PRESETS,
+    DriftSettings,
+    SamplerSettings,
+)
 
 
 def gaussian_moments(mean, variance, alphas, settings):
@@ -15,13 +21,16 @@ def gaussian_moments(mean, variance, alphas, settings):
     moments follow a recursion. Used to judge step sizes without training anything.
     """
     m, v = 0.0, 1.0
+    split = settings.scheme == LEIMKUHLER_MATTHEWS
     for alpha in reversed(alphas.tolist()):
         step = settings.step_size * alpha**2
         pull = step / (variance + alpha**2)
         for _ in range(settings.steps_per_level):
             m = m + pull * (mean - m)
-            v = (1.0 - pull) ** 2 * v + 2.0 * step
-    return m, v
+            # of the same noise, (1 - pull) times a half and the other half
+            noise = (2.0 - pull) ** 2 * step / 2.0 if split else 2.0 * step
+            v = (1.0 - pull) ** 2 * v + noise
+    return m, v + (step / 2.0 if split else 0.0)
 
 
 class GaussianDrift:
@@ -61,15 +70,16 @@ TABLE = {
 @pytest.mark.parametrize(("key", "expected"), TABLE.items())
 def test_closed_form_reproduces_the_table(key, expected):
     mean, variance = gaussian_moments(
-        2.0, 1.0, noise_levels(DriftSettings()), SamplerSettings(*key)
+        2.0, 1.0, noise_levels(DriftSettings()), SamplerSettings(*key, EULER_MARUYAMA)
     )
     assert mean == pytest.approx(expected[0], abs=0.006)
     assert variance == pytest.approx(expected[1], abs=0.06 if expected[1] >= 2 else 0.0006)
 
 
-@pytest.mark.parametrize("key", [(1.0, 20), (0.1, 20), (0.01, 20), (1e-4, 20)])
-def test_sampler_follows_the_closed_form(key):
-    settings = SamplerSettings(*key)
+@pytest.mark.parametrize("scheme", [EULER_MARUYAMA, LEIMKUHLER_MATTHEWS])
+@pytest.mark.parametrize("key", [(1.8, 5), (1.0, 20), (0.1, 20), (0.01, 20), (1e-4, 20)])
+def test_sampler_follows_the_closed_form(key, scheme):
+    settings = SamplerSettings(*key, scheme)
     drift = GaussianDrift(50, 2.0, 1.0)
     x = sample_states(
         drift, torch.zeros(2000, 1), settings, torch.Generator().manual_seed(0)
@@ -78,6 +88,30 @@ def test_sampler_follows_the_closed_form(key):
     n = x.numel()
     assert x.mean().item() == pytest.approx(mean, abs=5 * (variance / n) ** 0.5)
     assert x.var().item() == pytest.approx(variance, rel=5 * (2 / n) ** 0.5)
+
+
+@pytest.mark.parametrize("step_size", [0.3, 1.0, 1.8])
+@pytest.mark.parametrize("variance", [1e-6, 0.5, 1.0])
+def test_the_second_order_scheme_is_exact_where_the_drift_is_linear(step_size, variance):
+    """At one level, after so many steps that nothing of the start is left, and in few enough
+    dimensions to draw many states: Euler and Maruyama give 1 / (1 - pull / 2) times the variance.
+    """
+    alphas = torch.tensor([1.0])
+    pull = step_size / (variance + 1.0)
+    for scheme, factor in ((LEIMKUHLER_MATTHEWS, 1.0), (EULER_MARUYAMA, 1.0 / (1.0 - pull / 2))):
+        settings = SamplerSettings(step_size, 400, scheme)
+        mean, own = gaussian_moments(2.0, variance, alphas, settings)
+        assert mean == pytest.approx(2.0)
+        assert own == pytest.approx(factor * (variance + 1.0))
+
+
+def test_fast_is_as_good_as_twice_as_many_steps_of_the_first_order():
+    """For data N(2, 1): `default` has twice the steps of `fast`."""
+    alphas = noise_levels(DriftSettings())
+    mean, variance = gaussian_moments(2.0, 1.0, alphas, PRESETS["fast"])
+    _, of_default = gaussian_moments(2.0, 1.0, alphas, PRESETS["default"])
+    assert mean == pytest.approx(2.0, abs=0.005)
+    assert 1.0 <= variance <= of_default
 
 
 def test_many_states_of_one_row_are_those_of_equal_rows():

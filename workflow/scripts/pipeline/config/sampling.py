@@ -9,7 +9,9 @@ from pipeline.config.from_settings import section_of
 from pipeline.config.layers import validated_over
 from pipeline.config.schema import PIPELINE, Section, contradiction, key, with_scalars
 
-FROM_PRESET = ("step_size", "steps_per_level")
+FROM_PRESET = ("step_size", "steps_per_level", "scheme")
+NEEDED = ("step_size", "steps_per_level")
+"""Of these, what a custom sampler must be given."""
 
 
 class Preset(Section):
@@ -17,12 +19,12 @@ class Preset(Section):
 
     preset: Literal["default", "fast", "fine", "released", "custom"] = key(
         "default",
-        "Fills in `step_size` and `steps_per_level`: "
-        + ", ".join(
-            f"`{name}` {preset.step_size:g} and {preset.steps_per_level}"
+        "Fills in `step_size`, `steps_per_level` and `scheme`: "
+        + "; ".join(
+            f"`{name}` {preset.step_size:g}, {preset.steps_per_level} and {preset.scheme}"
             for name, preset in PRESETS.items()
         )
-        + " (`released` is what the released code does); with `custom` give both.",
+        + " (`released` is what the released code does); with `custom` give the first two.",
         source=PIPELINE,
     )
 
@@ -45,7 +47,7 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
         values = {k: v for k, v in values.items() if k not in FROM_PRESET or v is not None}
         preset = str(values.get("preset", "default"))
         if preset == "custom":
-            for field in FROM_PRESET:
+            for field in NEEDED:
                 if field not in values:
                     raise contradiction(
                         f"sampling.{field}",
@@ -60,7 +62,7 @@ class Sampling(section_of(SamplerSettings, base=Preset)):  # type: ignore[misc]
             if values.get(field, value) != value:
                 raise contradiction(
                     f"sampling.{field}",
-                    f"the preset {preset} means {field} {value:g}",
+                    f"the preset {preset} means {field} {value}",
                     str(values[field]),
                     f"remove sampling.{field} (null in a variant), or set sampling.preset: custom",
                 )
