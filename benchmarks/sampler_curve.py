@@ -35,10 +35,10 @@ EULER = [(1.0, 1), (1.0, 2), (1.0, 5), (1.0, 10), (1.0, 20), (1.8, 5), (1.8, 10)
          (0.5, 10), (0.1, 100), (0.01, 500)]  # fmt: skip
 SECOND_ORDER = [(1.0, 5), (1.0, 10), (1.5, 5), (1.5, 10), (1.8, 2), (1.8, 5), (1.8, 10), (1.9, 5)]
 SETTINGS = [
-    *(SamplerSettings(*own, EULER_MARUYAMA) for own in EULER),
-    *(SamplerSettings(*own, LEIMKUHLER_MATTHEWS) for own in SECOND_ORDER),
+    *(SamplerSettings(*own, scheme=EULER_MARUYAMA) for own in EULER),
+    *(SamplerSettings(*own, scheme=LEIMKUHLER_MATTHEWS) for own in SECOND_ORDER),
 ]
-REFERENCE = SamplerSettings(0.3, 200, LEIMKUHLER_MATTHEWS)
+REFERENCE = SamplerSettings(0.3, 200, scheme=LEIMKUHLER_MATTHEWS)
 LONG = 100
 """Steps per level from which on one seed has to do."""
 

@@ -89,7 +89,7 @@ class _Conditions:
 
     def by_condition(self, x: Tensor) -> Tensor:
         """Rows as (q, n, d)."""
-        return x.reshape(self.q, self.n, -1)
+        return x.view(self.q, self.n, -1)
 
 
 def _annealed(
@@ -98,7 +98,7 @@ def _annealed(
     """Annealed sampling with the noise of every step shared (Eq. 13)."""
     own = _Conditions(drift, membership, n, generator)
     x = own.noise()
-    anneal_(own.drift, x, settings, own.noise_of_one)
+    anneal_(own.drift, x, own.by_condition(x), settings, own.noise_of_one)
     return own.by_condition(x)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lcd_core.drift import Drift
-from lcd_core.precision import products
+from lcd_core.precision import matmul_precision
 
 
 def loss_and_gradients(
@@ -50,7 +50,7 @@ def loss_and_gradients(
     inner, outer = cast(nn.Linear, drift.time[0]), cast(nn.Linear, drift.time[2])
     n = len(clean)
     condition, level = condition.expand(n), level.expand(n)
-    with torch.no_grad(), products(own.network_precision):
+    with torch.no_grad(), matmul_precision(own.network_precision):
         embedding = membership @ drift.embedding
         first: Tensor = first_layer.bias
         second = middle.bias - middle.weight.sum(dim=1)
@@ -101,21 +101,21 @@ def loss_and_gradients(
             of_embedding.addmm_(of_first, drift.embed_first.weight)
         if of_second is not None:
             of_embedding.addmm_(of_second, drift.embed_second.weight)
-    gradients = {
-        "embedding": membership.T @ of_embedding,
-        "input.weight": input_weight,
-        "input.bias": input_bias,
-        "middle.weight": middle_weight,
-        "middle.bias": middle_bias,
-        "output.weight": output_weight,
-        "output.bias": output_bias,
-        "embed_first.weight": None if of_first is None else of_first.T @ embedding,
-        "embed_second.weight": None if of_second is None else of_second.T @ embedding,
-        "time.0.weight": wave_grad.T @ positions,
-        "time.0.bias": wave_grad.sum(dim=0),
-        "time.2.weight": level_grad.T @ wave,
-        "time.2.bias": input_bias,
-    }
+        gradients = {
+            "embedding": membership.T @ of_embedding,
+            "input.weight": input_weight,
+            "input.bias": input_bias,
+            "middle.weight": middle_weight,
+            "middle.bias": middle_bias,
+            "output.weight": output_weight,
+            "output.bias": output_bias,
+            "embed_first.weight": None if of_first is None else of_first.T @ embedding,
+            "embed_second.weight": None if of_second is None else of_second.T @ embedding,
+            "time.0.weight": wave_grad.T @ positions,
+            "time.0.bias": wave_grad.sum(dim=0),
+            "time.2.weight": level_grad.T @ wave,
+            "time.2.bias": input_bias,
+        }
     return loss, [gradients[name] for name, _ in drift.named_parameters()]
 
 

@@ -27,7 +27,7 @@ from lcd_core.atomic import atomic
 from lcd_core.errors import InputError, shown
 from lcd_core.settings import Settings
 
-FORMAT = 4
+FORMAT = 5
 HEADER = "lcd_core"
 """Key of the header's metadata; one alone, so that equal content gives equal bytes."""
 DTYPES = {

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lcd_core.errors import InputError
-from lcd_core.precision import products
+from lcd_core.precision import FLOAT32, matmul_precision
 
 logger = logging.getLogger(__name__)
 
@@ -163,12 +163,18 @@ def _of_states(x: Tensor, logit_pi: Tensor, eta: Tensor) -> tuple[Tensor, ...]:
         ``[a - c, log softplus(x)]``, (..., M, 2d); ``c + softplus(l)`` summed over genes, (..., M);
         ``d mu / dx``, ``d log softplus(x) / dx`` and ``sigmoid(-z)``, (..., M, d).
     """
+    d = x.shape[-1]
     near = x.clamp(min=UNDERFLOW)
     softplus = torch.exp(near.abs().neg_()).log1p_().add_(near.clamp(min=0))  # (..., M, d)
     mu = eta * softplus
     z = logit_pi + mu
     tail = torch.exp(z.abs().neg_()).log1p_()
-    features = torch.cat([z.clamp(min=0).add_(tail).neg_(), softplus.log().add_(x - near)], dim=-1)
+    if torch.compiler.is_compiling():  # which knows no `out`
+        features = torch.cat([-(z.clamp(min=0) + tail), softplus.log() + (x - near)], dim=-1)
+    else:
+        features = torch.empty(*x.shape[:-1], 2 * d, dtype=x.dtype, device=x.device)
+        torch.add(z.clamp(min=0), tail, out=features[..., :d]).neg_()
+        torch.log(softplus, out=features[..., d:]).add_(x - near)
     rate_slope = torch.sigmoid(near)
     slope = torch.div(rate_slope, softplus, out=softplus)
     sigmoid_minus_z = torch.sigmoid(z.neg_())
@@ -200,7 +206,7 @@ class _LogLikelihood(torch.autograd.Function):
     """
 
     @staticmethod
-    @products("float32")
+    @matmul_precision(FLOAT32)
     def forward(
         ctx: Any,
         x: Tensor,
@@ -227,7 +233,7 @@ class _LogLikelihood(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    @products("float32")
+    @matmul_precision(FLOAT32)
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         gradient_of = _in_one_pass(_gradient_of_states) if ctx.fused else _gradient_of_states
         logit_pi, features, *kept = ctx.saved_tensors
@@ -254,18 +260,28 @@ def _states_in_a_block(x: Tensor) -> int:
 
 @functools.cache
 def _in_one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, compiled where it is first called with tensors of a shape."""
-    return torch.compile(function, dynamic=False)
+    """The function, compiled for the shape of its first call; for all shapes at another one."""
+    return torch.compile(function)
 
 
-def can_fuse(genes: int, device: torch.device) -> bool:
-    """Whether :func:`log_likelihood` can be compiled here; if not, a warning says why."""
-    row = torch.zeros(1, genes, device=device)
+def can_fuse(shape: tuple[int, ...], device: torch.device) -> bool:
+    """Whether :func:`log_likelihood` can be compiled here; if not, a warning says why.
+
+    Parameters
+    ----------
+    shape
+        Of states, (..., M, d), for which it is compiled.
+    device
+        Where they are.
+    """
+    x = torch.zeros(shape, device=device)
+    row = torch.ones(shape[-1], device=device)
     try:
-        *_, rate_slope, slope, sigmoid_minus_z = _in_one_pass(_of_states)(row, row[0], row[0] + 1)
-        both = torch.zeros(1, 2 * genes, device=device)
-        slopes = (rate_slope, slope, sigmoid_minus_z)
-        _in_one_pass(_gradient_of_states)(both, row[:, :1], *slopes)
+        with torch.no_grad(), matmul_precision(FLOAT32):  # as in a training
+            features, total, *slopes = _in_one_pass(_of_states)(x, row, row)
+            _in_one_pass(_gradient_of_states)(features, total.unsqueeze(-1), *slopes)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # of torch's compiler, a compiler of C++, Triton or the driver
         lines = str(error).strip().splitlines() or [type(error).__name__]
         logger.warning(

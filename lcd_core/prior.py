@@ -34,7 +34,7 @@ from lcd_core.measurement import (
     rates,
     sample_counts,
 )
-from lcd_core.precision import products
+from lcd_core.precision import matmul_precision
 from lcd_core.settings import PriorSettings
 from lcd_core.streams import stream
 from lcd_core.training import TrainingLog, cosine_learning_rate, send, train
@@ -115,7 +115,7 @@ class GeneratorLayout:
 
     def generate(self, flat: Tensor, noise: Tensor) -> Tensor:
         """States (k, M, d) of k generators with parameters (k, total) from noise (k, M, latent)."""
-        with products(self.precision):
+        with matmul_precision(self.precision):
             states: Tensor = _Generate.apply(flat, noise, self)  # type: ignore[no-untyped-call]
         return states
 
@@ -368,7 +368,8 @@ class PriorTraining:
         self.parameters = initial.to(device)
         self.logit_pi = torch.full((1, len(genes)), -3.0, device=device)
         self.eta = eta.to(device, torch.float32)
-        self.fused = settings.fused and can_fuse(len(genes), self.device)
+        shape = (settings.conditions_per_step, settings.monte_carlo_states, len(genes))
+        self.fused = settings.fused and can_fuse(shape, self.device)
         self.cells = [CountFeatures(y.to(device), eta.to(device)) for y in counts.values()]
         self.generator_adam = RowAdam(self.parameters, settings.beta2)
         self.pi_adam = RowAdam(self.logit_pi, settings.beta2)
@@ -388,7 +389,7 @@ class PriorTraining:
             tempered, tempered_weights = evidence_of(logp.detach(), settings.temperature)
             loss = loss - tempered
             weights += tempered_weights
-        with products(settings.network_precision):  # of the generators: the likelihood's is its own
+        with matmul_precision(settings.network_precision):  # the likelihood sets its own
             grad_phi, grad_logits = torch.autograd.grad(logp, [phi, logits], weights.neg_())
         norm = torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(own) for own in (grad_phi, grad_logits)])

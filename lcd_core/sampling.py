@@ -49,12 +49,16 @@ def sample_states(
     def draw() -> Tensor:
         return torch.randn(x.shape, generator=generator, out=noise)
 
-    anneal_(drift.under(membership), x, settings, draw)
+    anneal_(drift.under(membership), x, x, settings, draw)
     return x
 
 
 def anneal_(
-    drift: SamplingDrift, x: Tensor, settings: SamplerSettings, draw: Callable[[], Tensor]
+    drift: SamplingDrift,
+    x: Tensor,
+    noisy: Tensor,
+    settings: SamplerSettings,
+    draw: Callable[[], Tensor],
 ) -> None:
     """Move states to the stationary distribution, in place, through falling noise levels.
 
@@ -78,31 +82,30 @@ def anneal_(
     drift
         Under the conditions of the rows.
     x
-        States, shape (n, d) or more rows of the same noise, (q n, d).
+        States, shape (rows, d).
+    noisy
+        The same memory, of a shape to which noise can be added; (q, n, d) where conditions share
+        it.
     settings
         Scheme, step size and length.
     draw
-        Gives new standard normal numbers, (n, d).
+        Gives new standard normal numbers, (n, d), perhaps in the same memory each time.
     """
     alphas = drift.alphas
     levels = range(len(alphas)) if settings.annealing else [0] * len(alphas)
     split = settings.scheme == LEIMKUHLER_MATTHEWS
     scale = 0.0
-
-    def jump(noise: Tensor) -> None:
-        x.view(-1, *noise.shape).add_(noise, alpha=scale)
-
     for level in reversed(levels):
         step = settings.step_size * alphas[level]
         scale = alphas[level] * ((0.5 if split else 2.0) * settings.step_size) ** 0.5
         for _ in range(settings.steps_per_level):
             if split:
                 noise = draw()
-                jump(noise)
+                noisy.add_(noise, alpha=scale)
                 drift.move_(x, level, step)
             else:
                 drift.move_(x, level, step)
                 noise = draw()
-            jump(noise)
+            noisy.add_(noise, alpha=scale)
     if split:
-        jump(draw())
+        noisy.add_(draw(), alpha=scale)

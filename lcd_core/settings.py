@@ -255,8 +255,8 @@ class PriorSettings(Settings):
     )
     network_precision: str = setting(
         "tf32",
-        "Precision of the generators' products on a GPU: `tf32` takes a fraction of the time. The "
-        "likelihood is in float32 with either, and a CPU computes in float32.",
+        "Precision of the generators' products on a GPU, which multiplies in `tf32` several times "
+        "faster. The likelihood is in float32 with either; a CPU has float32 alone.",
         source=f"{PIPELINE}; {METHODS} (not stated)",
         choices=("float32", "tf32"),
     )
@@ -439,8 +439,8 @@ class DriftSettings(Settings):
     )
     network_precision: str = setting(
         "tf32",
-        "Precision of the network's products on a GPU while it is trained: `tf32` takes a "
-        "fraction of the time. A CPU computes in float32 with either.",
+        "Precision of the network's products on a GPU while it is trained, which multiplies in "
+        "`tf32` several times faster. A CPU has float32 alone.",
         source=f"{PIPELINE}; {METHODS} (not stated)",
         choices=("float32", "tf32"),
     )
@@ -496,14 +496,6 @@ class SamplerSettings(Settings):
         unit="steps",
         ge=1,
     )
-    scheme: str = setting(
-        EULER_MARUYAMA,
-        "What a step is: `euler_maruyama` as published, or `leimkuhler_matthews`, which has half "
-        "of its noise before the drift: as costly, and of second order, so that steps may be "
-        "large. From the preset unless that is `custom`.",
-        source=f"{METHODS} (euler_maruyama)",
-        choices=(EULER_MARUYAMA, LEIMKUHLER_MATTHEWS),
-    )
     annealing: bool = setting(
         True,
         "Whether the noise levels are gone through from the largest to the smallest; `false`, as "
@@ -516,6 +508,14 @@ class SamplerSettings(Settings):
         source=f"{METHODS} (1)",
         unit="cells",
         ge=1,
+    )
+    scheme: str = setting(
+        EULER_MARUYAMA,
+        "What a step is: `euler_maruyama` as published, or `leimkuhler_matthews`, which has half "
+        "of its noise before the drift: as costly, and of second order, so that steps may be "
+        "large. From the preset unless that is `custom`.",
+        source=f"{METHODS} (euler_maruyama)",
+        choices=(EULER_MARUYAMA, LEIMKUHLER_MATTHEWS),
     )
 
 

@@ -58,7 +58,7 @@ def evidence(states: int, genes: int, *, fused: bool = False) -> Callable[[str],
     """Evidence of a batch of cells with its gradient, as in a step of the prior."""
 
     def prepare(device: str) -> Run:
-        if fused and not can_fuse(genes, torch.device(device)):
+        if fused and not can_fuse((states, genes), torch.device(device)):
             raise RuntimeError("nothing to time: the likelihood could not be compiled")
         x, logit, eta, counts = likelihood_inputs(states, genes, device)
         features, constant = CountFeatures(counts, eta).all()

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lcd_core.precision import TF32, allowed_precision
+
 FACTORS = {"mm": 0, "bmm": 0, "addmm": 1, "addmm_": 1, "baddbmm": 1, "baddbmm_": 1}
 """Operations that multiply float32 matrices, and where in their arguments the two factors are."""
 LOST_BITS = 13
@@ -29,8 +31,8 @@ class EmulatedTf32(TorchDispatchMode):
     Attributes
     ----------
     seen
-        Number of products of float32 by the precision that they were allowed: ``highest`` or
-        ``high``.
+        Number of products of float32 by the precision that they were allowed: ``float32`` or
+        ``tf32``.
     """
 
     def __init__(self) -> None:
@@ -47,9 +49,9 @@ class EmulatedTf32(TorchDispatchMode):
         """Run one operation."""
         first = FACTORS.get(func.overloadpacket.__name__)
         if first is not None and args[first].dtype == torch.float32:
-            precision = torch.get_float32_matmul_precision()
+            precision = allowed_precision()
             self.seen[precision] += 1
-            if precision == "high":
+            if precision == TF32:
                 factors = tuple(truncated(own) for own in args[first : first + 2])
                 args = args[:first] + factors + args[first + 2 :]
         return func(*args, **(kwargs or {}))

@@ -240,12 +240,14 @@ def test_success_passes_named_arguments(tmp_path):
 
 
 FREED = """
+    import os
     from pathlib import Path
     import torch
     from pipeline.job import set_threads
 
     def resident():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     if {keep}:
         set_threads(1)
@@ -258,9 +260,11 @@ FREED = """
 
 def kept(keep):
     """MiB that a process still has of 200 after they are freed."""
+    malloc = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # with which one could change that, too
+    own = {name: value for name, value in os.environ.items() if not name.startswith(malloc)}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FREED).format(keep=keep)],
-        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": PYTHONPATH},
+        capture_output=True, text=True, check=True, env=own | {"PYTHONPATH": PYTHONPATH},
     )  # fmt: skip
     return float(done.stdout)
 

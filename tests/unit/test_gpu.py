@@ -87,6 +87,10 @@ def test_so_does_one_with_its_states_on_the_host(tmp_path):
     test_an_interrupted_training_goes_on_to_the_same_bits("drift", tmp_path)
 
 
+@pytest.mark.skipif(
+    torch.cuda.is_available() and torch.cuda.get_device_capability() < (8, 0),
+    reason="the card has no TF32",
+)
 def test_tf32_of_the_card_keeps_the_budget_of_the_emulated_one():
     check_budget(lambda *how: gradients_of_a_prior(*how, 1.0, "cuda"), nullcontext)
     check_budget(lambda *how: gradients_of_a_drift(*how, 1.0, "cuda"), nullcontext)

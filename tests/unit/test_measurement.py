@@ -156,7 +156,7 @@ def test_fused_agrees_with_the_reference(dtype):
     counts, x, eta, logit = draw_case(5, 7, 40, 30, True, True)
     x, eta, logit = (own.astype(np.float32).astype(float) for own in (x, eta, logit))
     weights = np.random.default_rng(1).normal(size=(7, 40)).astype(np.float32).astype(float)
-    if not can_fuse(30, torch.device("cpu")):
+    if not can_fuse((40, 30), torch.device("cpu")):
         pytest.skip("no compiler of C++")
     logp, grad_x, grad_logit = evaluate(counts, x, eta, logit, weights, dtype, fused=True)
     expected_x, expected_logit = reference_gradient(counts, x, eta, logit, weights)
@@ -172,7 +172,7 @@ def test_without_a_compiler_a_warning_says_so(monkeypatch, caplog):
         raise RuntimeError("no compiler found\nlong trace")
 
     monkeypatch.setattr(measurement, "_in_one_pass", fail)
-    assert not can_fuse(5, torch.device("cpu"))
+    assert not can_fuse((3, 5), torch.device("cpu"))
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "no compiler found" in record.message
