@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -23,48 +22,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+from benchmarks.suite.folds import Fold
 from benchmarks.suite.tf32 import EmulatedTf32
-from evaluation.distances import energy_distance, maximum_mean_discrepancy
 from lcd_core.conditions import CONTROL
 from lcd_core.fit import fit_diffusion
 from lcd_core.prior import fit_priors, scale_of
-from lcd_core.settings import PRESETS, DriftSettings, PriorSettings, StateSettings
+from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
 from methods.lcd.method import FAST
-from pipeline.screen import counts_by_condition, lognorm, read_names, read_screen, targets_of
-from pipeline.tables import read_tsv
 
 
-def row_of(fold: Path, precision: str, seed: int, cells: int) -> dict[str, Any]:
+def row_of(fold: Fold, precision: str, seed: int, cells: int) -> dict[str, Any]:
     """Fit with one precision and seed, predict, and compare with the observed cells."""
-    train = read_screen(fold / "data/train.h5ad")
-    genes = train.var_names.tolist()
-    counts = {q: torch.from_numpy(own) for q, own in counts_by_condition(train).items()}
     prior_settings = PriorSettings(**FAST["prior"], network_precision=precision)
     drift_settings = DriftSettings(**FAST["drift"], network_precision=precision)
-    eta = scale_of(counts[CONTROL].numpy(), prior_settings)
+    eta = scale_of(fold.counts[CONTROL].numpy(), prior_settings)
     with EmulatedTf32() if precision == "tf32" else nullcontext() as emulated:
-        priors, log = fit_priors(counts, genes, eta, prior_settings, seed=seed)
-        sets = {q: targets_of(q) for q in counts}
-        model, drift_log = fit_diffusion(priors, sets, StateSettings(), drift_settings, seed=seed)
-    observed = counts_by_condition(read_screen(fold / "data/test.h5ad"))
-    tests = read_tsv(fold / "data/test_differential_expression.tsv")
-    top = {
-        q: [genes.index(gene) for gene in own["gene"]]
-        for q, own in tests[tests["rank"] <= 20].groupby("perturbation")
-    }
-    found = []
-    for q in read_names(fold / "data/test_perturbations.txt"):
-        drawn = model.sample(targets_of(q), cells, seed=seed, sampler=PRESETS["default"])
-        own, other = (lognorm(np.asarray(c)).astype(float) for c in (drawn, observed[q]))
-        own_top, other_top = own[:, top[q]], other[:, top[q]]
-        found.append(
-            {
-                "mmd_top_de": maximum_mean_discrepancy(own_top, other_top),
-                "mmd_all": maximum_mean_discrepancy(own, other),
-                "energy_distance_top_de": energy_distance(own_top, other_top),
-                "rmse_top_de": np.sqrt(np.mean((own_top.mean(axis=0) - other_top.mean(axis=0))**2)),
-            }
-        )  # fmt: skip
+        priors, log = fit_priors(fold.counts, fold.genes, eta, prior_settings, seed=seed)
+        model, drift_log = fit_diffusion(
+            priors, fold.sets, StateSettings(), drift_settings, seed=seed
+        )
+    found = [fold.scores(model, q, cells, seed) for q in fold.held_out]
     return {
         "seed": seed,
         "precision": precision,
@@ -86,10 +63,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    rows = []
+    rows, fold = [], Fold(arguments.fold)
     for seed in arguments.seeds:
         for precision in ("float32", "tf32"):
-            rows.append(row_of(arguments.fold, precision, seed, arguments.cells))
+            rows.append(row_of(fold, precision, seed, arguments.cells))
             print(rows[-1], flush=True)
     pd.DataFrame(rows).to_csv(arguments.output, sep="\t", index=False, float_format="%.5g")
 

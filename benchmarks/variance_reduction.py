@@ -31,17 +31,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from evaluation.distances import energy_distance, maximum_mean_discrepancy
+from benchmarks.suite.folds import Fold
 from lcd_core import fit as fitting
 from lcd_core.conditions import CONTROL
 from lcd_core.fit import fit_diffusion
 from lcd_core.prior import PriorTraining, scale_of
 from lcd_core.score_matching import DriftTraining
-from lcd_core.settings import PRESETS, DriftSettings, PriorSettings, StateSettings
+from lcd_core.settings import DriftSettings, PriorSettings, StateSettings
 from lcd_core.training import TrainingLog, train
 from methods.lcd.method import FAST
-from pipeline.screen import counts_by_condition, lognorm, read_names, read_screen, targets_of
-from pipeline.tables import read_tsv
 
 LAST = 0.2
 """Share of the steps over which iterates are averaged."""
@@ -146,35 +144,21 @@ def drift_trained_by(kind: type[DriftTraining]) -> Callable[..., TrainingLog]:
     return fit_drift
 
 
-def rows_of(fold: Path, seed: int, cells: int) -> Iterator[dict[str, Any]]:
+def rows_of(fold: Fold, seed: int, cells: int) -> Iterator[dict[str, Any]]:
     """A row per change and held-out combination."""
-    screen = read_screen(fold / "data/train.h5ad")
-    genes = screen.var_names.tolist()
-    counts = {q: torch.from_numpy(own) for q, own in counts_by_condition(screen).items()}
     prior_settings, drift_settings = PriorSettings(**FAST["prior"]), DriftSettings(**FAST["drift"])
-    eta = scale_of(counts[CONTROL].numpy(), prior_settings)
-    observed = counts_by_condition(read_screen(fold / "data/test.h5ad"))
-    tests = read_tsv(fold / "data/test_differential_expression.tsv")
-    top = {
-        q: [genes.index(gene) for gene in own["gene"]]
-        for q, own in tests[tests["rank"] <= 20].groupby("perturbation")
-    }
+    eta = scale_of(fold.counts[CONTROL].numpy(), prior_settings)
     for change, (prior_kind, drift_kind) in CHANGES.items():
         start = time.process_time()
-        training = prior_kind(counts, genes, eta, prior_settings, seed=seed, device="cpu")
+        training = prior_kind(fold.counts, fold.genes, eta, prior_settings, seed=seed, device="cpu")
         log = train(training)
         middle = time.process_time()
         fitting.fit_drift = drift_trained_by(drift_kind)  # type: ignore[assignment]
-        sets = {q: targets_of(q) for q in counts}
         model, _ = fit_diffusion(
-            training.priors(), sets, StateSettings(), drift_settings, seed=seed
+            training.priors(), fold.sets, StateSettings(), drift_settings, seed=seed
         )
         end = time.process_time()
-        for q in read_names(fold / "data/test_perturbations.txt"):
-            drawn = model.sample(targets_of(q), cells, seed=seed, sampler=PRESETS["default"])
-            own, other = (lognorm(np.asarray(c)).astype(float) for c in (drawn, observed[q]))
-            own_top, other_top = own[:, top[q]], other[:, top[q]]
-            difference = own_top.mean(axis=0) - other_top.mean(axis=0)
+        for q in fold.held_out:
             yield {
                 "fold": fold.name,
                 "seed": seed,
@@ -183,10 +167,7 @@ def rows_of(fold: Path, seed: int, cells: int) -> Iterator[dict[str, Any]]:
                 "prior_seconds": middle - start,
                 "drift_seconds": end - middle,
                 "evidence": log.rows[-1]["evidence"],
-                "mmd_top_de": maximum_mean_discrepancy(own_top, other_top),
-                "mmd_all": maximum_mean_discrepancy(own, other),
-                "energy_distance_top_de": energy_distance(own_top, other_top),
-                "rmse_top_de": float(np.sqrt(np.mean(difference**2))),
+                **fold.scores(model, q, cells, seed),
             }
 
 
@@ -223,10 +204,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     rows: list[dict[str, Any]] = []
-    for fold in arguments.folds:
+    for folder in arguments.folds:
+        fold = Fold(folder)
         for seed in arguments.seeds:
             rows += rows_of(fold, seed, arguments.cells)
-            print(f"{fold}, seed {seed}: done", flush=True)
+            print(f"{folder}, seed {seed}: done", flush=True)
     table = compared(pd.DataFrame(rows))
     table.to_csv(arguments.output, sep="\t", index=False, float_format="%.4g")
     print(table.to_string(index=False))
